@@ -125,6 +125,8 @@ class CellProposed:
     source: str
     setup: bool = False
     sources: tuple[str, ...] = ()
+    why: str = ""
+    """The intern's expectation, shown beside the proposal."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,37 @@ class Decided:
     cell_id: str
     run: bool
     by: str
+    """``person`` or ``mode``."""
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class CellReturned:
+    """A cell whose absence was taken for a refusal is back: it is proposed again."""
+
+    cell_id: str
+
+
+@dataclass(frozen=True)
+class ModeChanged:
+    """The person switched the mode while the session was open."""
+
+    mode: str
+
+
+@dataclass(frozen=True)
+class KindAllowed:
+    """Until the turn ends, code cells of this kind run by themselves, as in mode ``auto``."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class HoldChanged:
+    """The turn is held before its next model call, or goes on. No clock runs meanwhile."""
+
+    held: bool
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,6 +198,8 @@ class OwnCellRan:
     first_line: str
     state: str
     names: tuple[str, ...] = ()
+    queued: bool = False
+    """It stood in line when the intern was started (Run All), so it did not wait for it."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +259,10 @@ Fact = (
     | CellStarted
     | CellEnded
     | Decided
+    | CellReturned
+    | ModeChanged
+    | KindAllowed
+    | HoldChanged
     | OwnCellRan
     | Steered
     | Nudged

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-JobState = Literal["running", "completed", "failed", "cancelled", "lost", "absent"]
+JobState = Literal["held", "running", "completed", "failed", "cancelled", "lost", "absent"]
 FINISHED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "lost"})
 
 
@@ -21,6 +21,9 @@ class JobSpec:
     timeout_s: float | None = None
     max_steps: int | None = None
     """``MLINTERN_MAX_STEPS`` of a smoke: the same bytes, another identity than the full run."""
+    max_usd: float | None = None
+    """The most this job may cost; with it, or where the place has a price, the job is held first.
+    Not part of the identity: the same run under another cap is the same run."""
 
     @property
     def sha256(self) -> str:
@@ -56,5 +59,11 @@ class JobStatus:
     log_tail: str = ""
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the script said it made: ``{"model": path, ...}`` from ``result.json``."""
+    cost_usd: float | None = 0.0
+    """So far; ``None`` where no price is known. A job on this machine costs 0 unless it is rented
+    (``usd_per_hour`` of the configuration)."""
+    quote_usd: float | None = None
+    """The most it may cost: price per hour times timeout. A held job starts when a person says yes
+    to this sum."""
     voided: str = ""
     """Why no claim may rest on this job, e.g. it opened held-out items."""

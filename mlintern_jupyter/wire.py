@@ -11,12 +11,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from mlintern_jupyter.cells import CellView, NewCell
+from mlintern_jupyter.views import KernelView
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 COMM_ID = "mlintern"
 CONTROL_REQUEST = "mlintern_request"
 CONTROL_REPLY = "mlintern_reply"
 PING_TIMEOUT_S = 2.0
+PAGE_BYTES = 256_000
+"""Replies hold messages up to this many bytes of JSON; ``more`` says that there are others."""
+LEAD_EXPIRES_S = 10.0
+"""A leading page that was not heard for so long loses its place to one that asks for it."""
 
 
 # Kernel to peer -----------------------------------------------------------------------------
@@ -101,6 +106,15 @@ class SignalSaid:
     kind: Literal["signal"] = "signal"
 
 
+@dataclass(frozen=True)
+class Leads:
+    """Which page inserts and runs cells from now on. Others show what there is."""
+
+    tab: str
+    """The page's name as it said in Hello; empty: nobody leads, the next Hello will."""
+    kind: Literal["leads"] = "leads"
+
+
 ToPeer = (
     Ping
     | InsertCell
@@ -111,6 +125,7 @@ ToPeer = (
     | HighlightCell
     | FactSaid
     | SignalSaid
+    | Leads
 )
 
 
@@ -119,13 +134,32 @@ ToPeer = (
 
 @dataclass(frozen=True)
 class Hello:
-    """A peer introduces itself; the reply holds every message after ``last_seq``."""
+    """A peer introduces itself; the reply holds messages after ``last_seq``, paged.
+
+    One page leads: the one that ran the magic cell, else the first to say hello. The kernel
+    knows which client ran a cell by the header of its request, and which page a client belongs to
+    by the header of its Hello.
+    """
 
     peer: str
     """What it is: ``headless`` or ``lab``."""
     wire: int
     last_seq: int = 0
+    tab: str = ""
+    """Name of the page that survives its reload; empty for a peer that is always alone."""
+    take_lead: bool = False
+    """The person said "Follow here"."""
+    version: str = ""
+    """Version of the package this peer was built with, to be named if the wires differ."""
     kind: Literal["hello"] = "hello"
+
+
+@dataclass(frozen=True)
+class Bye:
+    """A page closes the notebook, or goes away: another may lead at once."""
+
+    tab: str
+    kind: Literal["bye"] = "bye"
 
 
 @dataclass(frozen=True)
@@ -139,7 +173,11 @@ class CellsRead:
 
 @dataclass(frozen=True)
 class CellNotRun:
-    """A cell will not run: skipped or deleted by the person, aborted, or not there."""
+    """A cell will not run: skipped or deleted by the person, aborted, or not there.
+
+    ``missing`` is said when a cell was absent for five seconds, of the magic cell too (the turn is
+    held then).
+    """
 
     cell_id: str
     state: Literal["skipped", "aborted", "missing"]
@@ -148,9 +186,21 @@ class CellNotRun:
 
 
 @dataclass(frozen=True)
+class CellReturned:
+    """A cell that was said to be missing is in the notebook again (redo, paste, put back)."""
+
+    cell_id: str
+    kind: Literal["returned"] = "returned"
+
+
+@dataclass(frozen=True)
 class AskStatus:
     """The reply says which sessions are at work here and which cells are wanted."""
 
+    whole: bool = False
+    """With everything a page shows (``StatusReply.view``)."""
+    tab: str = ""
+    """The asking page: hearing from it keeps its lead alive."""
     kind: Literal["status"] = "status"
 
 
@@ -159,11 +209,68 @@ class SendCommand:
     """A command of ``commands.py`` for a session, as a JSON object with its ``kind``."""
 
     session: str
+    """Empty for a command that needs none (jobs)."""
     command: dict[str, Any] = field(default_factory=dict[str, Any])
     kind: Literal["command"] = "command"
 
 
-ToKernel = Hello | CellsRead | CellNotRun | AskStatus | SendCommand
+ToKernel = Hello | Bye | CellsRead | CellNotRun | CellReturned | AskStatus | SendCommand
+
+
+# Replies --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The reply to a request that could not be answered."""
+
+    what: str
+    why: str
+    do: str
+    seq: int
+    ok: Literal[False] = False
+
+
+@dataclass(frozen=True)
+class HelloReply:
+    """The reply to Hello."""
+
+    wire: int
+    seq: int
+    """Number of the last message said so far."""
+    leads: bool
+    """Whether the asking page leads."""
+    messages: tuple[dict[str, Any], ...]
+    """Messages of ``ToPeer`` with their ``seq``, oldest first, at most ``PAGE_BYTES`` of them."""
+    more: bool
+    """Say Hello again from the last of these on."""
+    ok: Literal[True] = True
+
+
+@dataclass(frozen=True)
+class StatusReply:
+    """The reply to AskStatus."""
+
+    seq: int
+    """Read before it was computed: a page that saw less has lost a message."""
+    active: tuple[str, ...]
+    """Sessions at work."""
+    wanted: tuple[str, ...]
+    """Cells a step waits for that only a person can run."""
+    leads: bool
+    view: KernelView | None = None
+    ok: Literal[True] = True
+
+
+@dataclass(frozen=True)
+class Done:
+    """The reply to everything else."""
+
+    seq: int
+    ok: Literal[True] = True
+
+
+Reply = Refused | HelloReply | StatusReply | Done
 
 
 def to_json(message: ToPeer | ToKernel) -> dict[str, Any]:

@@ -14,7 +14,7 @@ CEILING = 400
 
 WORDS = {
     "protocols", "events", "commands", "messages", "cells", "jobs", "usage", "errors", "config",
-    "options", "outputs", "wire",
+    "options", "outputs", "views", "wire",
 }  # fmt: skip
 ROOMS = {
     "models", "context", "hosts", "peers", "backends", "policy", "record", "recipes", "bench",
