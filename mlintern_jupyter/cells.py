@@ -15,6 +15,9 @@ CellState = Literal[
 CellType = Literal["code", "markdown"]
 SETTLED: frozenset[str] = frozenset({"done", "failed", "interrupted", "skipped", "unknown"})
 
+CARD_MIME = "application/vnd.mlintern.card+json"
+"""The run card: what the magic cell shows of its session, drawn live by an open page."""
+
 RECORD_MIME = "application/vnd.mlintern.record+json"
 """An evaluation or a job's outcome, inside an ordinary cell output, so that a notebook that
 travels alone still holds its results."""
