@@ -89,6 +89,22 @@ class CellOwner(Protocol):
         ...
 
 
+class LocalPeer(Protocol):
+    """A peer inside the kernel, where no page shows the notebook (``hosts.ipython``)."""
+
+    def hear(self, message: ToPeer) -> None:
+        """What a page would be told; from any thread."""
+        ...
+
+    def claims(self, source: str) -> tuple[str, str] | None:
+        """Id of the proposal that this text is, and the text without the line that says so."""
+        ...
+
+    def shown(self, result: Any, capture: Capture) -> None:
+        """Hand over what a cell showed, where there is no kernel that publishes it."""
+        ...
+
+
 class CellRefused(InputRejected):
     """Raised before the first line of a cell whose start could not be recorded."""
 
@@ -116,9 +132,14 @@ class _Gate:
 @dataclass(frozen=True)
 class _Running:
     info: Any
+    cell_id: str
+    """As its front end sent it, or as its text says (``LocalPeer.claims``)."""
+    source: str
     owner: CellOwner | None
     capture: Capture
     started: float
+    outer: _Running | None
+    """The cell whose code runs this one, e.g. ``%intern next``."""
 
 
 class Bridge:
@@ -138,6 +159,8 @@ class Bridge:
         status: Callable[[], dict[str, Any]],
     ) -> None:
         self.peer: str | None = None
+        self.local: LocalPeer | None = None
+        """Set where nobody answered: it hears what a page would."""
         self._ip = ip
         self._kernel: Any = getattr(ip, "kernel", None)
         self._session: Any = getattr(self._kernel, "session", None)
@@ -203,7 +226,11 @@ class Bridge:
 
     def say(self, message: ToPeer) -> None:
         """Send a message from any thread; it is kept for replay where it must not be lost."""
-        if not self._alive() or self._session is None:
+        if not self._alive():
+            return
+        if self.local is not None:
+            self.local.hear(message)
+        if self._session is None:
             return
         # One lock over numbering and sending: numbers go up on the wire, so a gap is a loss.
         with self._sending:
@@ -222,6 +249,10 @@ class Bridge:
         self._hello.clear()
         self.say(Ping())
         return self._hello.wait(timeout_s)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take a message of the local peer, as if it had come over the wire."""
+        self._answer(message)
 
     def forget_cell(self, cell_id: str) -> None:
         """The cell is gone from the notebook: it is not inserted again by a replay."""
@@ -319,19 +350,25 @@ class Bridge:
         if not self._alive() or threading.current_thread() is not threading.main_thread():
             return
         request = self._request_id()
-        # A cell that runs another one (``run_cell`` in its code) stays the one that runs.
-        if self._running is not None and self._running.capture.parent_id == request:
+        claimed = None if self.local is None else self.local.claims(info.raw_cell)
+        outer = self._running
+        if outer is not None and outer.capture.parent_id != request:
+            outer = None
+        # A cell that runs another one (``run_cell`` in its code) stays the one that runs, unless
+        # the other is a proposal.
+        if outer is not None and claimed is None:
             return
-        owner = self._owner(info.cell_id)
+        cell_id, source = claimed or (info.cell_id or "", info.raw_cell)
+        owner = self._owner(cell_id)
         capture = Capture(request)
-        self._running = _Running(info, owner, capture, monotonic())
+        self._running = _Running(info, cell_id, source, owner, capture, monotonic(), outer)
         if self._tap is not None:
             self._tap.capture = capture
         if owner is None:
             return
-        self.forget_run(info.cell_id)
+        self.forget_run(cell_id)
         try:
-            owner.cell_starts(info.cell_id, info.raw_cell)
+            owner.cell_starts(cell_id, source)
         except InternError as error:
             self._gate.closed_by = error
         except KeyboardInterrupt:
@@ -346,22 +383,24 @@ class Bridge:
         if not self._alive():
             return
         seconds = monotonic() - running.started
-        self._running = None
+        self._running = running.outer
         self._gate.closed_by = None
         sys.stdout.flush()
         sys.stderr.flush()
         if self._tap is not None:
-            self._tap.capture = None
+            self._tap.capture = None if running.outer is None else running.outer.capture
+        elif self.local is not None:
+            self.local.shown(result, running.capture)
         state, error = _how_it_ended(result)
         outputs = running.capture.finish()
-        info = running.info
+        info, source = running.info, running.source
         if running.owner is not None:
-            ended = Ended(state, info.raw_cell, error, seconds, outputs, records_of(outputs))
-            running.owner.cell_ended(info.cell_id, ended)
-        elif not speaks_to_the_intern(info.raw_cell):
-            names = names_bound(getattr(info, "transformed_cell", None) or info.raw_cell)
+            ended = Ended(state, source, error, seconds, outputs, records_of(outputs))
+            running.owner.cell_ended(running.cell_id, ended)
+        elif not speaks_to_the_intern(source):
+            names = names_bound(getattr(info, "transformed_cell", None) or source)
             for host in self._hosts:
-                host.own_cell_ran(info.cell_id or "", first_line(info.raw_cell), state, names)
+                host.own_cell_ran(running.cell_id, first_line(source), state, names)
 
 
 def _how_it_ended(result: Any) -> tuple[CellState, str]:
