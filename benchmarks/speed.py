@@ -73,6 +73,7 @@ class Instant:
     price = None
     unmetered = True
     context_tokens = None
+    sees = False
 
     def __init__(self, steps: int) -> None:
         self.left = steps

@@ -105,6 +105,8 @@ class EffectSettled:
     text: str
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     seconds: float = 0.0
+    images: tuple[str, ...] = ()
+    """PNG in base64; empty for a model that cannot see."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Message:
     """Only on assistant messages."""
     call_id: str | None = None
     """Only on tool messages: the call this answers."""
+    images: tuple[str, ...] = ()
+    """Only on tool messages: pictures of the result, PNG in base64. The text speaks of them too."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,5 @@ class ToolResult:
     text: str
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     ok: bool = True
+    images: tuple[str, ...] = ()
+    """PNG in base64, for a model that can see; few and small (``tools.pictures``)."""

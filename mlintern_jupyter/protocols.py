@@ -29,6 +29,8 @@ class Model(Protocol):
     unmetered: bool
     """On a loopback or private address, or no LLM at all: cost is not counted."""
     context_tokens: int | None
+    sees: bool
+    """Takes pictures; where nobody knows, it does not."""
 
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """Raises ``ModelFailed`` or ``Paused``; cancellation closes the connection."""

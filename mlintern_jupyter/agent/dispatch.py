@@ -52,6 +52,7 @@ class Dispatch:
                 text=result.text,
                 facts=result.facts,
                 seconds=round(time.monotonic() - started, 3),
+                images=result.images,
             )
             self.commit(settled)
             self.guards.saw(settled, call.arguments)

@@ -37,6 +37,7 @@ class Playbook:
     price: Price | None = None
     unmetered = True
     context_tokens: int | None = None
+    sees = False
 
     def __init__(self, plan: ModelPlan | None = None, seed: int = 0) -> None:
         self.name = plan.name if plan else PLAYBOOK

@@ -30,7 +30,7 @@ from mlintern_jupyter.session import assemble
 from mlintern_jupyter.usage import Usage
 
 class PlainModel:
-    price, unmetered, context_tokens = None, True, None
+    price, unmetered, context_tokens, sees = None, True, None, False
 
     def __init__(self, plan):
         self.name, self.base = plan.name, plan.api_base
