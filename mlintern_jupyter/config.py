@@ -1,15 +1,17 @@
 """Defaults from a configuration file, and where the record is kept.
 
 The file is TOML: ``$MLINTERN_CONFIG``, else ``mlintern/config.toml`` in the user's configuration
-folder. Every key is an option of ``options.py`` (``max_steps = 100``). A broken file never widens
-anything: it is named, with its line, and the safe defaults stand.
+folder. Every key is an option of ``options.py`` (``max_steps = 100``), or ``record_dir``, or
+``usd_per_hour``. A broken file never widens anything: it is named, with its line, and the safe
+defaults stand.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,9 @@ class Config:
     record_dir: Path | None = None
     problem: str = ""
     """Why the file was not used; shown to the person, never fatal."""
+    usd_per_hour: float | None = 0.0
+    """What an hour of this machine costs, e.g. a rented GPU; ``None`` where a file that could not
+    be used may say so: a job is not started on an unknown price."""
 
 
 def config_path() -> Path:
@@ -44,21 +49,38 @@ def load_config(path: Path | None = None) -> Config:
     """Read the configuration; a missing file is an empty one."""
     path = path or config_path()
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Config()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{path} was not used: {error}. Safe defaults stand."
+        return Config(problem=problem, usd_per_hour=None)
+    config = _parsed(text, path)
+    # A broken file must not make a rented machine free.
+    unknown_price = config.problem and "usd_per_hour" in text
+    return replace(config, usd_per_hour=None) if unknown_price else config
+
+
+def _parsed(text: str, path: Path) -> Config:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         return Config(problem=f"{path} was not used: {error}. Safe defaults stand.")
     record_dir = data.pop("record_dir", None)
+    price = data.pop("usd_per_hour", 0.0)
+    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+        wrong = f"usd_per_hour = {price!r} is not a number of dollars from 0 up"
+        return Config(problem=f"{path} was not used: {wrong}")
     unknown = sorted(set(data) - set(_ALLOWED))
     if unknown:
-        known = ", ".join([*_ALLOWED, "record_dir"])
+        known = ", ".join([*_ALLOWED, "record_dir", "usd_per_hour"])
         return Config(problem=f"{path} was not used: unknown key {unknown[0]!r}; keys are {known}")
     try:
         defaults = {name: parse_value(_ALLOWED[name], str(value)) for name, value in data.items()}
     except UsageError as error:
         return Config(problem=f"{path} was not used: {error.what}. Safe defaults stand.")
-    return Config(defaults, Path(record_dir).expanduser() if record_dir else None)
+    folder = Path(record_dir).expanduser() if record_dir else None
+    return Config(defaults, folder, usd_per_hour=float(price))
 
 
 def notebook_folder() -> Path:
