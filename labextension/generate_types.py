@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import json
-import operator
 import re
 import subprocess
 import sys
@@ -85,7 +83,7 @@ def _dataclasses_in(hint: Any) -> Iterator[type[Any]]:
 
 def _definitions(unions: dict[str, Any]) -> dict[str, Schema]:
     """Schemas of the unions' dataclasses by class name, a union itself as one more definition."""
-    every: Any = functools.reduce(operator.or_, unions.values())
+    every: Any = typing.Union[tuple(unions.values())]  # noqa: UP007
     for cls in set(_dataclasses_in(every)):
         # Field docstrings become the page's comments.
         cls.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
@@ -145,7 +143,7 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:
     given = typing.cast("Schema", node)
     changed = {k: _renamed(v, names) for k, v in given.items()}
     if "$ref" in given:
-        old = given["$ref"].removeprefix("#/definitions/")
+        old = str(given["$ref"]).removeprefix("#/definitions/")
         changed["$ref"] = _ref(names.get(old, old))["$ref"]
     return changed
 

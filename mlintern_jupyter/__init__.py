@@ -42,3 +42,8 @@ def load_ipython_extension(ip: Any) -> None:
 def unload_ipython_extension(ip: Any) -> None:
     """Take the magics and hooks out again."""
     importlib.import_module("mlintern_magics").unload(ip)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:  # pyright: ignore[reportUnusedFunction]
+    """Where the page's side lies once it is built, for Jupyter's development install."""
+    return [{"src": "labextension", "dest": "mlintern-jupyter"}]
