@@ -1,0 +1,302 @@
+"""Step mode: the peer inside the kernel, where no page shows the notebook.
+
+VS Code, Colab, a terminal, or a Jupyter page without the extension cannot be given cells from a
+thread. So what a page would be told is kept here until the person asks (``%intern next``): Markdown
+is displayed, and one code cell is offered as the text of the next cell. Its first line says which
+proposal it is; running it, edited or not, is the yes, as in a page.
+
+Not covered: the notebook itself cannot be read. ``read_cells`` answers with what was written by the
+intern and what the person ran in this kernel.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from mlintern_jupyter.cells import SETTLED, CellView, NewCell
+from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.hosts.bridge import Bridge
+from mlintern_jupyter.hosts.capture import Capture
+from mlintern_jupyter.hosts.own_cells import first_line, speaks_to_the_intern
+from mlintern_jupyter.wire import (
+    CellNotRun,
+    CellsRead,
+    FactSaid,
+    InsertCell,
+    ReadCells,
+    RemoveCell,
+    RunCell,
+    ToPeer,
+    UpdateCell,
+    to_json,
+)
+
+NEXT = "`%intern next` goes on"
+WAITING = (
+    "waiting for the intern, without limit (Ctrl-C, or interrupting the cell, ends the waiting"
+    " only)"
+)
+STOPPED_WAITING = (
+    "stopped waiting; the intern goes on. `%intern next` waits again, `%intern stop` ends its turn"
+)
+_MARKER = re.compile(r"\s*# intern (?P<session>\S+) (?P<cell>[\w-]+)(?= ·|\s|$)[^\n]*(\n|$)")
+_WHY_LIMIT = 80
+_LOOK_AGAIN_S = 0.2
+"""A turn can end without a word to a peer (a record that cannot be written)."""
+_HISTORY = 500
+
+
+@dataclass(frozen=True)
+class _Cell:
+    session: str
+    cell: NewCell
+    why: str = ""
+    shown: bool = False
+    """Markdown that was displayed."""
+    asked: bool = False
+    """It runs without a person: inside the next ``%intern next``."""
+    settled: bool = False
+
+
+class StepPeer:
+    """Hears what a page would hear, and acts on the main thread when the person asks.
+
+    Args:
+        ip: the shell.
+        bridge: answers go back through it.
+    """
+
+    def __init__(self, ip: Any, bridge: Bridge) -> None:
+        self._ip = ip
+        self._bridge = bridge
+        self._heard = threading.Condition()
+        self._cells: dict[str, _Cell] = {}
+        self._whys: dict[str, str] = {}
+        self._stepping = False
+        bridge.local = self
+        ip.events.register("post_run_cell", self._after_cell)
+
+    def close(self) -> None:
+        """Undo everything; a second time does nothing."""
+        if self._bridge.local is self:
+            self._bridge.local = None
+            self._ip.events.unregister("post_run_cell", self._after_cell)
+
+    # bridge.LocalPeer -------------------------------------------------------------------------
+
+    def hear(self, message: ToPeer) -> None:
+        """Keep what a page would do; from any thread, and nothing is shown here."""
+        with self._heard:
+            self._keep(message)
+            self._heard.notify_all()
+        if isinstance(message, ReadCells) and self._bridge.peer is None:
+            self._bridge.hear(to_json(CellsRead(message.request, self._views())))
+
+    def claims(self, source: str) -> tuple[str, str] | None:
+        """Id of the proposal whose marker this text begins with, and the text without it."""
+        marker = _MARKER.match(source)
+        return None if marker is None else (marker["cell"], source[marker.end() :])
+
+    def shown(self, result: Any, capture: Capture) -> None:
+        """What a shell without a kernel showed: text and displays, by IPython's own history."""
+        for kind, content in _shown_by(self._ip, result):
+            capture.see(kind, content)
+
+    # the main thread --------------------------------------------------------------------------
+
+    def step(self, ended: Callable[[], bool], held: Callable[[], bool]) -> str:
+        """Wait for the intern, show what it wrote, and offer or run what it proposes next.
+
+        Returns one line for the person; empty when the turn ended or is held, so that nothing
+        comes by itself.
+        """
+        self._stepping = True
+        try:
+            while True:
+                self._wait(ended, held)
+                for cell in self._take_markdown():
+                    self._show(cell.cell.source)
+                if ended():
+                    return ""
+                mine = self._first(lambda c: c.asked and not self._awaits(c))
+                if mine is not None:
+                    if not self._run(mine):
+                        return STOPPED_WAITING
+                    continue
+                offered = self._first(lambda c: True)
+                if offered is not None:
+                    self._ip.set_next_input(marked(offered))
+                    return (
+                        f"{offered.cell.mark.kind} is proposed in the next cell: run it, edited or"
+                        f" not, or `%intern skip [reason]`; then {NEXT}"
+                    )
+                if held():
+                    return ""
+        except KeyboardInterrupt:
+            return STOPPED_WAITING
+        finally:
+            self._stepping = False
+
+    def skip(self, reason: str) -> str:
+        """Refuse the code cell that waits. Raises UsageError when none does."""
+        cell = self._first(lambda c: True)
+        if cell is None:
+            raise UsageError("no proposed cell waits", do=f"{NEXT}, `%intern status` shows it")
+        not_run = CellNotRun(cell.cell.id, "skipped", reason)
+        self._bridge.hear(to_json(not_run))
+        with self._heard:
+            self._settle(cell.cell.id)
+        return f"skipped: {cell.cell.mark.kind} `{first_line(cell.cell.source)}`; {NEXT}"
+
+    def _wait(self, ended: Callable[[], bool], held: Callable[[], bool]) -> None:
+        said = False
+        while True:
+            with self._heard:
+                something = any(_to_show(c) or _waits(c) for c in self._cells.values())
+                if something or ended() or held():
+                    return
+                if said:
+                    self._heard.wait(_LOOK_AGAIN_S)
+                    continue
+            said = True
+            print(WAITING, flush=True)  # noqa: T201
+
+    def _take_markdown(self) -> list[_Cell]:
+        with self._heard:
+            found = [c for c in self._cells.values() if _to_show(c)]
+            for cell in found:
+                self._cells[cell.cell.id] = replace(cell, shown=True)
+        return found
+
+    def _first(self, fits: Callable[[_Cell], bool]) -> _Cell | None:
+        with self._heard:
+            return next((c for c in self._cells.values() if _waits(c) and fits(c)), None)
+
+    def _awaits(self, cell: _Cell) -> bool:
+        """Code with ``await`` cannot run inside another cell of a kernel: it is offered."""
+        if getattr(self._ip, "kernel", None) is None:
+            return False
+        source = cell.cell.source
+        return self._ip.should_run_async(source, transformed_cell=self._ip.transform_cell(source))
+
+    def _run(self, cell: _Cell) -> bool:
+        """Run a cell that needs nobody, here; whether the person let it."""
+        fence = "`" * max(
+            3, 1 + max((len(t) for t in re.findall(r"`+", cell.cell.source)), default=0)
+        )
+        self._show(f"{_title(cell)}\n\n{fence}python\n{cell.cell.source}\n{fence}")
+        result = self._ip.run_cell(marked(cell), store_history=True)
+        with self._heard:
+            # Also where its start could not be recorded: it is not tried again and again.
+            self._settle(cell.cell.id)
+        return not isinstance(result.error_in_exec, KeyboardInterrupt)
+
+    def _show(self, text: str) -> None:
+        self._ip.display_pub.publish({"text/markdown": text, "text/plain": text})
+
+    def _after_cell(self, result: Any) -> None:
+        if self._stepping or result is None:
+            return
+        claimed = self.claims(result.info.raw_cell)
+        if claimed is not None and claimed[0] in self._cells:
+            print(NEXT)  # noqa: T201
+
+    # what was heard ---------------------------------------------------------------------------
+
+    def _keep(self, message: ToPeer) -> None:
+        if isinstance(message, InsertCell):
+            new = _Cell(message.session, message.cell, self._whys.get(message.cell.id, ""))
+            self._cells.setdefault(message.cell.id, new)
+        elif isinstance(message, UpdateCell) and message.cell_id in self._cells:
+            self._update(message)
+        elif isinstance(message, RunCell) and message.cell_id in self._cells:
+            self._cells[message.cell_id] = replace(self._cells[message.cell_id], asked=True)
+        elif isinstance(message, RemoveCell):
+            self._cells.pop(message.cell_id, None)
+        elif isinstance(message, FactSaid):
+            fact = message.fact
+            if fact["type"] == "CellProposed":
+                self._whys[fact["cell_id"]] = fact["why"]
+            elif fact["type"] in {"TurnStarted", "TurnResumed"}:
+                # What an earlier turn left open is proposed again, or not at all.
+                self._cells = {i: c for i, c in self._cells.items() if not _waits(c)}
+            elif fact["type"] == "CellEnded" or (fact["type"] == "Decided" and not fact["run"]):
+                self._settle(fact["cell_id"])
+
+    def _update(self, message: UpdateCell) -> None:
+        known = self._cells[message.cell_id]
+        if message.source is not None:
+            changed = replace(known.cell, source=message.source)
+            known = replace(known, cell=changed, shown=False)
+        if message.mark is not None and message.mark["state"] in SETTLED:
+            known = replace(known, settled=known.cell.cell_type == "code")
+        self._cells[message.cell_id] = known
+
+    def _settle(self, cell_id: str) -> None:
+        if cell_id in self._cells:
+            self._cells[cell_id] = replace(self._cells[cell_id], settled=True)
+
+    def _views(self) -> tuple[CellView, ...]:
+        """The intern's cells, and what the person ran here, in the order in which it ran."""
+        with self._heard:
+            mine = {c.cell.id: c.cell for c in self._cells.values()}
+        views: dict[str, CellView] = {}
+        history: list[str] = list(self._ip.history_manager.input_hist_raw)
+        for number, source in list(enumerate(history))[-_HISTORY:]:
+            claimed = self.claims(source)
+            if claimed is not None and claimed[0] in mine:
+                cell = mine[claimed[0]]
+                views[cell.id] = replace(_view(cell), source=claimed[1])
+            elif source.strip() and not speaks_to_the_intern(source):
+                views[f"in-{number}"] = CellView(f"in-{number}", "code", source)
+        rest = (_view(cell) for cell in mine.values() if cell.id not in views)
+        return (*views.values(), *rest)
+
+
+def marked(cell: _Cell) -> str:
+    """A proposal's text below the line that says which proposal it is."""
+    why = cell.why.partition("\n")[0][:_WHY_LIMIT]
+    about = f"{cell.cell.mark.kind}: {why}" if why else cell.cell.mark.kind
+    return f"# intern {cell.session} {cell.cell.id} · {about}\n{cell.cell.source}"
+
+
+def _title(cell: _Cell) -> str:
+    why = cell.why.partition("\n")[0]
+    return f"**intern** runs · {cell.cell.mark.kind}" + (f": {why}" if why else "")
+
+
+def _to_show(cell: _Cell) -> bool:
+    return cell.cell.cell_type == "markdown" and not cell.shown
+
+
+def _waits(cell: _Cell) -> bool:
+    return cell.cell.cell_type == "code" and not cell.settled
+
+
+def _view(cell: NewCell) -> CellView:
+    return CellView(cell.id, cell.cell_type, cell.source, asdict(cell.mark))
+
+
+def _shown_by(ip: Any, result: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Outputs of an execution as a kernel would publish them; figures on screen are not among them.
+
+    IPython keeps them from version 9 on; before it, only the error is known.
+    """
+    kept: dict[int, list[Any]] = getattr(ip.history_manager, "outputs", {})
+    said: list[tuple[str, dict[str, Any]]] = []
+    for output in kept.get(getattr(result, "execution_count", None) or 0, ()):
+        bundle = output.bundle
+        if output.output_type in {"out_stream", "err_stream"}:
+            name = "stdout" if output.output_type == "out_stream" else "stderr"
+            said.append(("stream", {"name": name, "text": "".join(bundle["stream"])}))
+        else:
+            said.append((output.output_type, {"data": dict(bundle), "metadata": {}}))
+    error = None if result is None else result.error_before_exec or result.error_in_exec
+    if error is not None:
+        name = type(error).__name__
+        said.append(("error", {"ename": name, "evalue": str(error), "traceback": list[str]()}))
+    return said
