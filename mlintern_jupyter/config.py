@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.options import OPTIONS, parse_value
+from mlintern_jupyter.options import MODES, OPTIONS, parse_value
 
 RECORD_FOLDER = "intern_runs"
 _ALLOWED = {o.name: o for o in OPTIONS if o.name not in {"session", "again", "help"}}
@@ -33,6 +34,21 @@ class Config:
     usd_per_hour: float | None = 0.0
     """What an hour of this machine costs, e.g. a rented GPU; ``None`` where a file that could not
     be used may say so: a job is not started on an unknown price."""
+    mode_cap: Mode = MODES[-1]
+    """No session runs here in a more permissive mode; set by ``InternMagics.max_mode``."""
+
+    def allows(self, mode: Mode) -> bool:
+        """Whether a session may run in this mode here."""
+        return MODES.index(mode) <= MODES.index(self.mode_cap)
+
+    def check_mode(self, mode: Mode) -> None:
+        """Raises UsageError that names the cap when a mode is above it."""
+        if not self.allows(mode):
+            raise UsageError(
+                f"mode {mode} is above what is allowed here: {self.mode_cap}",
+                why=f"InternMagics.max_mode = {self.mode_cap!r} in this kernel's configuration",
+                do=f"use --mode {self.mode_cap}",
+            )
 
 
 def config_path() -> Path:
