@@ -134,15 +134,20 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
         )
     )
     guards = Guards(plan=lambda: state.plan)
+    budget = Budget(Limits(steps=STEPS + 10), state.spent, time.monotonic)
+    going = asyncio.Event()
+    going.set()
     context = lambda call, _: ToolContext(  # noqa: E731
-        "s", call.id, "instant", folder, NoHost(), commit, lambda _: None, True
+        "s", call.id, "instant", folder, NoHost(), commit, lambda _: None, lambda *_: True,
+        asyncio.Event(), budget.waiting,
+    )  # fmt: skip
+    dispatch = Dispatch(
+        toolbox, lambda *_: ("allow", ""), context, commit, lambda _: None, guards, time.monotonic
     )
-    dispatch = Dispatch(toolbox, lambda *_: ("allow", ""), context, commit, lambda _: None, guards)
     agent = Agent(
         Instant(STEPS), toolbox, Window(system_prompt(), None),
-        Budget(Limits(steps=STEPS + 10), state.spent, time.monotonic), dispatch, guards, commit,
-        lambda _: None, lambda: tuple(state.messages), lambda: tuple(state.pending),
-        lambda: state.step,
+        budget, dispatch, guards, commit, lambda _: None, lambda: tuple(state.messages),
+        lambda: tuple(state.pending), lambda: state.step, asyncio.Event(), going,
     )  # fmt: skip
     asyncio.run(agent.run_turn())
     return cpu, fsyncs

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import typing
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 Mode = Literal["review", "auto", "unattended"]
 
@@ -104,3 +105,42 @@ Command = (
     | StartJob
     | CancelJob
 )
+
+_KINDS: dict[str, type[Command]] = {t.__name__: t for t in typing.get_args(Command)}
+_FROM_A_PAGE = frozenset(_KINDS) - {"StartTurn", "ResumeTurn"}
+"""A turn is begun by running a cell, never by a message."""
+
+
+def command_from_wire(data: dict[str, Any]) -> Command:
+    """The command in a JSON object ``{"kind": "SetMode", "mode": "auto"}``.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: no such kind, a field it does not have, or a value that is not allowed.
+    """
+    kind = data["kind"]
+    if not isinstance(kind, str) or kind not in _FROM_A_PAGE:
+        raise ValueError(
+            f"there is no command {kind!r}; there are {', '.join(sorted(_FROM_A_PAGE))}"
+        )
+    cls = _KINDS[kind]
+    hints = typing.get_type_hints(cls)
+    if unknown := set(data) - set(hints):
+        raise ValueError(f"{kind} has no field {sorted(unknown)[0]!r}")
+    given: dict[str, Any] = {}
+    for known in fields(cls):
+        if known.name in data:
+            _check_value(kind, known.name, hints[known.name], data[known.name])
+            given[known.name] = data[known.name]
+        elif known.name not in vars(cls):
+            raise KeyError(f"{kind} needs {known.name!r}")
+    return cls(**given)
+
+
+def _check_value(kind: str, name: str, hint: Any, value: Any) -> None:
+    allowed = typing.get_args(hint)
+    if allowed:
+        if value not in allowed:
+            raise ValueError(f"{name} of {kind} must be one of {', '.join(allowed)}, not {value!r}")
+    elif not isinstance(value, hint):
+        raise ValueError(f"{name} of {kind} must be {hint.__name__}, not {value!r}")

@@ -105,6 +105,7 @@ class EffectSettled:
     text: str
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     seconds: float = 0.0
+    """Working time: a person was not waited for in it."""
     images: tuple[str, ...] = ()
     """PNG in base64; empty for a model that cannot see."""
 

@@ -6,6 +6,7 @@ Rooms implement these; the agent and the session know nothing else of the rooms.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -101,6 +102,18 @@ class Scrub(Protocol):
         ...
 
 
+class Attention(Protocol):
+    """A flag that can be waited for (``asyncio.Event``)."""
+
+    def is_set(self) -> bool:
+        """Whether it is raised now."""
+        ...
+
+    async def wait(self) -> object:
+        """Return as soon as it is raised."""
+        ...
+
+
 @dataclass(frozen=True)
 class ToolContext:
     """What differs from call to call; everything else a tool knows by construction."""
@@ -112,8 +125,15 @@ class ToolContext:
     host: Host
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
-    auto_run: bool
-    """Cells run without waiting for a person (mode ``unattended``, or allowed in ``auto``)."""
+    runs_alone: Callable[[str, str], bool]
+    """Whether a code cell of this kind and text runs without waiting for a person, as the mode
+    stands now."""
+    attention: Attention
+    """Set when the person spoke: what waits for a cell returns early with what there is."""
+    waiting: Callable[[], AbstractContextManager[None]]
+    """A stretch in which a person is waited for: no clock runs in it."""
+    sees: bool = False
+    """The model takes pictures."""
 
 
 class Tool(Protocol):

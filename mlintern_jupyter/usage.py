@@ -53,7 +53,8 @@ class Spent:
     usage: Usage = Usage()
     usd: float | None = 0.0
     seconds: float = 0.0
-    """Wall-clock seconds of model calls and tool calls, waiting for a person included."""
+    """Wall-clock seconds of model calls and tool calls; time in which a person was waited for is
+    not in it."""
     reserved_usd: float = 0.0
     """Reserved by a call that has not been settled (a crash between counts as spent)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,8 @@ class Dispatch:
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
     guards: Guards
+    clock: Callable[[], float]
+    """Seconds of working time: it stands still while a person is waited for."""
 
     async def carry_out(
         self, calls: Sequence[ToolCall], step: int, *, truncated: bool = False
@@ -39,7 +40,7 @@ class Dispatch:
             TurnError: something that no answer to the model can mend.
         """
         for call in calls:
-            started = time.monotonic()
+            started = self.clock()
             if truncated:
                 result = ToolResult(TRUNCATED, ok=False)
             else:
@@ -51,7 +52,7 @@ class Dispatch:
                 ok=result.ok,
                 text=result.text,
                 facts=result.facts,
-                seconds=round(time.monotonic() - started, 3),
+                seconds=round(self.clock() - started, 3),
                 images=result.images,
             )
             self.commit(settled)

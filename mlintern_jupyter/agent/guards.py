@@ -27,6 +27,9 @@ class Guards:
 
     def saw(self, settled: EffectSettled, arguments: str) -> None:
         """Remember one carried-out call."""
+        if settled.facts.get("state") in {"proposed", "running"}:
+            # It came back early because the person spoke; to wait on with the same call is right.
+            return
         # A new cell has a new id; the same cell proposed again is still the same call.
         text = settled.text.replace(str(settled.facts.get("cell") or "\0"), "")
         mark = hashlib.sha256(f"{arguments}\0{text}".encode("utf-8", "replace"))

@@ -6,6 +6,7 @@ Not here yet: compaction of a full window, sub-agents, calls in parallel.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Agent:
     conversation: Callable[[], tuple[Message, ...]]
     pending: Callable[[], tuple[ToolCall, ...]]
     steps_taken: Callable[[], int]
+    attention: asyncio.Event
+    """Set when the person spoke: lowered when what they said is about to be read."""
+    going: asyncio.Event
+    """Lowered while the turn is held."""
 
     async def run_turn(self) -> str:
         """Work until the model answers without a call; returns that answer.
@@ -64,6 +69,8 @@ class Agent:
 
     async def ask(self, step: int) -> Reply:
         """One model call, paid for before it is made and committed before it is used."""
+        await self.hold()
+        self.attention.clear()
         view = self.window.view(self.conversation(), self.toolbox.specs())
         most = Usage(self.window.tokens(view), view.max_output_tokens)
         reserved = self.budget.reserve(most.total, self.cost_usd(most))
@@ -76,6 +83,14 @@ class Agent:
         self.budget.settle(reserved, reply.usage, cost)
         self.commit(Settled(step, reply.usage, cost, time.monotonic() - started))
         return reply
+
+    async def hold(self) -> None:
+        """Wait while the person holds the turn; no clock runs meanwhile."""
+        if self.going.is_set():
+            return
+        self.signal(Activity("held"))
+        with self.budget.waiting():
+            await self.going.wait()
 
     def cost_usd(self, usage: Usage) -> float | None:
         """Cost of a call; 0 for a model that is not metered, None where the price is unknown."""

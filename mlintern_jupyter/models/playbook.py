@@ -22,7 +22,7 @@ from mlintern_jupyter.models.playbook_course import Course, Improvement
 from mlintern_jupyter.models.playbook_history import Conversation, Move, read_conversation
 from mlintern_jupyter.usage import Price, Usage
 
-TOOLS = ("plan", "recipe", "write_cell", "evaluate", "compare")
+TOOLS = ("plan", "recipe", "write_cell", "evaluate", "compare", "wait_cell")
 """What the playbook cannot do without."""
 
 

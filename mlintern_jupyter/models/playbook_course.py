@@ -81,11 +81,21 @@ class Improvement:
     def ask(self, text: str, *asks: Ask) -> Course[list[Result]]:
         """One step; a list of recipes among the results is remembered."""
         self.steps += 1
-        results = yield Move(text, asks)
+        results = list((yield Move(text, asks)))
+        for at, result in enumerate(results):
+            results[at] = yield from self.settled(result)
         for result in results:
             if isinstance(result.facts.get("recipes"), list):
                 self.know.entries = cast("list[Entry]", result.facts["recipes"])
         return results
+
+    def settled(self, result: Result) -> Course[Result]:
+        """The result of a call that came back early, once its cell has ended."""
+        while cell_id := result.open_cell:
+            self.steps += 1
+            asks = (Ask("wait_cell", {"cell_id": cell_id}),)
+            (result,) = yield Move("That cell has not ended yet, so I wait on for it.", asks)
+        return result
 
     def carry_out(self, text: str, ask: Ask, *before: Ask) -> Course[Result]:
         """One cell; once more if nobody knows how it ended."""

@@ -10,7 +10,12 @@ from typing import Any, cast
 from mlintern_jupyter.messages import Message, ToolCall
 
 _MARK = "facts: "
-_NOTES = ("[The person ran a cell", "The session goes on in a new kernel")
+_NOTES = (
+    "[The person ran a cell",
+    "[The person put your cell",
+    "[Your cell",
+    "The session goes on in a new kernel",
+)
 """How the session begins what it says itself: nothing in these asks for an answer."""
 
 
@@ -49,6 +54,11 @@ class Result:
     def state(self) -> str:
         """How the cell of the call ended; ``failed`` where there is none because of an error."""
         return str(self.facts.get("state") or "failed")
+
+    @property
+    def open_cell(self) -> str:
+        """The cell the call came back from before it had ended; empty if it has."""
+        return str(self.facts.get("cell") or "") if self.state in {"proposed", "running"} else ""
 
     @property
     def trouble(self) -> str:

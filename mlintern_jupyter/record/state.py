@@ -20,11 +20,15 @@ from mlintern_jupyter.cells import CellOutcome, CellState
 from mlintern_jupyter.events import (
     CellEnded,
     CellProposed,
+    CellReturned,
     CellStarted,
     Decided,
     EffectIntended,
     EffectSettled,
     HeldOutRead,
+    HoldChanged,
+    KindAllowed,
+    ModeChanged,
     Nudged,
     Outcome,
     OwnCellRan,
@@ -40,37 +44,17 @@ from mlintern_jupyter.events import (
     TurnStarted,
 )
 from mlintern_jupyter.messages import Message, ToolCall
+from mlintern_jupyter.record.cell_record import CellRecord, MagicCell
 from mlintern_jupyter.record.chain import Numbered
-from mlintern_jupyter.usage import Limits, Spent
+from mlintern_jupyter.record.told import late_cell_line, own_cell_line, returned_cell_line
+from mlintern_jupyter.usage import Limits, Spent, Usage
 
 NOT_SETTLED = "The turn ended before this call was settled; whether it had an effect is unknown."
+OWN_CELLS_KEPT = 10
+_WAITING_TOOLS = frozenset({"wait_cell", "edit_cell"})
+"""Calls that answer with how the cell they name ended."""
 
-
-@dataclass(frozen=True)
-class CellRecord:
-    """A proposed cell and what became of it; ``started`` and ``ended`` are of its last run."""
-
-    proposed: CellProposed
-    started: CellStarted | None = None
-    ended: CellEnded | None = None
-    decided: Decided | None = None
-    number: int = 0
-    """Ledger number of its first proposal: its place among the session's cells."""
-    started_number: int = 0
-
-    @property
-    def source(self) -> str:
-        """The text that ran last, else the text proposed."""
-        return self.started.source if self.started else self.proposed.source
-
-
-@dataclass(frozen=True)
-class MagicCell:
-    """A ``%%intern`` cell that began turns of this session."""
-
-    cell_id: str
-    source: str
-    number: int
+__all__ = ["CellRecord", "MagicCell", "SessionState", "fold"]
 
 
 @dataclass
@@ -108,6 +92,16 @@ class SessionState:
     heldout_reads: list[HeldOutRead] = field(default_factory=list[HeldOutRead])
     outcome: TurnEnded | None = None
     """How the last turn ended; ``None`` while one is open, or before the first."""
+    held: str = ""
+    """Why the turn is held before its next model call; empty if it is not."""
+    allowed_kinds: tuple[str, ...] = ()
+    """Kinds of code cells that run by themselves until the turn ends, if the guard passes them."""
+    own_cells: tuple[OwnCellRan, ...] = ()
+    """The newest cells of the person's own that the model was told of."""
+    queued_cells: int = 0
+    """Cells of the person that stood in line when a turn began, and did not wait for it."""
+    last_usage: Usage = field(default_factory=Usage)
+    """Of the newest model call."""
     last_number: int = 0
     earlier: int = 0
     """Facts up to this number were written by an earlier process."""
@@ -179,13 +173,13 @@ class SessionState:
     def _say(self, text: str) -> None:
         (self._held if self.pending else self.messages).append(Message("user", text))
 
-    def _answer(self, call_id: str, text: str) -> None:
+    def _answer(self, call_id: str, text: str, images: tuple[str, ...] = ()) -> None:
         found = next((i for i, call in enumerate(self.pending) if call.id == call_id), None)
         if found is None:
             return
         del self.pending[found]
         self.intended.pop(call_id, None)
-        self.messages.append(Message("tool", text, call_id=call_id))
+        self.messages.append(Message("tool", text, call_id=call_id, images=images))
         if not self.pending:
             self.messages.extend(self._held)
             self._held.clear()
@@ -209,7 +203,8 @@ class SessionState:
         self._answer_rest()
         self.facts.update(_said_facts(fact.briefing))
         self.turn, self.turn_text, self.turn_source = fact.turn, fact.text, fact.source
-        self.briefing, self.outcome = fact.briefing, None
+        self.briefing, self.outcome, self.queued_cells = fact.briefing, None, 0
+        self._let_go()
         self._say(f"{fact.text}\n\n{fact.briefing}" if fact.briefing else fact.text)
         cell_id = fact.cell_id or self.cell_id
         first = self.magics.get(cell_id)
@@ -217,12 +212,26 @@ class SessionState:
         self.magics[cell_id] = MagicCell(cell_id, fact.source, place)
 
     def _turn_resumed(self, fact: TurnResumed, _: int) -> None:
-        self.turn, self.outcome = fact.turn, None
+        self.turn, self.outcome, self.held = fact.turn, None, ""
         if fact.note:
             self._say(fact.note)
 
     def _turn_ended(self, fact: TurnEnded, _: int) -> None:
         self.outcome = fact
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """What was said for one turn ends with it."""
+        self.held, self.allowed_kinds = "", ()
+
+    def _mode_changed(self, fact: ModeChanged, _: int) -> None:
+        self.mode = fact.mode
+
+    def _kind_allowed(self, fact: KindAllowed, _: int) -> None:
+        self.allowed_kinds = tuple(dict.fromkeys((*self.allowed_kinds, fact.kind)))
+
+    def _hold_changed(self, fact: HoldChanged, _: int) -> None:
+        self.held = fact.why if fact.held else ""
 
     def _reserved(self, fact: Reserved, _: int) -> None:
         self._open.append(fact)
@@ -240,6 +249,7 @@ class SessionState:
         if mine:
             # The newest: an older one of the same step is a call that a crash made unaccountable.
             del self._open[mine[-1]]
+        self.last_usage = fact.usage
         usd = self.spent.usd
         self.spent = replace(
             self.spent,
@@ -261,7 +271,7 @@ class SessionState:
     def _effect_settled(self, fact: EffectSettled, _: int) -> None:
         self.spent = replace(self.spent, seconds=self.spent.seconds + fact.seconds)
         self.facts.update(fact.facts)
-        self._answer(fact.call, fact.text)
+        self._answer(fact.call, fact.text, fact.images)
 
     def _plan_changed(self, fact: PlanChanged, _: int) -> None:
         self.plan = fact.items
@@ -282,6 +292,17 @@ class SessionState:
         cell = self.cells.get(fact.cell_id)
         if cell:
             self.cells[fact.cell_id] = replace(cell, ended=fact)
+            if not self._waited_for(cell):
+                self._say(late_cell_line(fact))
+
+    def _waited_for(self, cell: CellRecord) -> bool:
+        """Whether an open call will answer with how the cell ended."""
+        if any(call.id == cell.proposed.call for call in self.pending):
+            return True
+        return any(
+            begun.tool in _WAITING_TOOLS and begun.arguments.get("cell_id") == cell.proposed.cell_id
+            for begun in self.intended.values()
+        )
 
     def _decided(self, fact: Decided, _: int) -> None:
         cell = self.cells.get(fact.cell_id)
@@ -289,11 +310,16 @@ class SessionState:
             self.cells[fact.cell_id] = replace(cell, decided=fact)
 
     def _own_cell_ran(self, fact: OwnCellRan, _: int) -> None:
-        names = f"; names bound: {', '.join(fact.names)}" if fact.names else ""
-        self._say(
-            f"[The person ran a cell of their own ({fact.cell_id}): "
-            f"`{fact.first_line}` -> {fact.state}{names}]"
-        )
+        self._say(own_cell_line(fact))
+        self.own_cells = (*self.own_cells, fact)[-OWN_CELLS_KEPT:]
+        self.queued_cells += fact.queued
+
+    def _cell_returned(self, fact: CellReturned, _: int) -> None:
+        cell = self.cells.get(fact.cell_id)
+        if cell and cell.decided and not cell.decided.run:
+            self.cells[fact.cell_id] = replace(cell, decided=None)
+            if cell.started is None:
+                self._say(returned_cell_line(fact.cell_id))
 
     def _steered(self, fact: Steered, _: int) -> None:
         self._say(fact.text)
@@ -348,6 +374,10 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], None]] = {
     CellStarted: SessionState._cell_started,
     CellEnded: SessionState._cell_ended,
     Decided: SessionState._decided,
+    CellReturned: SessionState._cell_returned,
+    ModeChanged: SessionState._mode_changed,
+    KindAllowed: SessionState._kind_allowed,
+    HoldChanged: SessionState._hold_changed,
     OwnCellRan: SessionState._own_cell_ran,
     Steered: SessionState._steered,
     Nudged: SessionState._nudged,

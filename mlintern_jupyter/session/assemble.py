@@ -15,6 +15,8 @@ from mlintern_jupyter import __version__
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent
+from mlintern_jupyter.backends import jobs_folder
+from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.backends.tripwire import watch, write_read
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.config import Config, record_root
@@ -25,7 +27,6 @@ from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.models.names import resolve
-from mlintern_jupyter.policy.autorun import may_run_alone
 from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.policy.gate import load_rules, review
 from mlintern_jupyter.policy.scrub import Scrubber
@@ -34,7 +35,7 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.durable import writable_root
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.briefing import briefing
+from mlintern_jupyter.session.briefing import briefing, near
 from mlintern_jupyter.session.identity import new_session_id
 from mlintern_jupyter.session.prepare import Prepared
 from mlintern_jupyter.session.session import Session
@@ -121,7 +122,13 @@ class Hall:
 
     def _session(self, ledger: Ledger, state: SessionState, folder: Path) -> Session:
         self._watch_held_out(folder.parent)
-        session = Session(ledger=ledger, state=state, folder=folder, furnish=self._furnish)
+        session = Session(
+            ledger=ledger,
+            state=state,
+            folder=folder,
+            furnish=self._furnish,
+            cancel_jobs=lambda: cancel_running(record_root(), Path(state.workdir or ".")),
+        )
         self._watched = session
         return session
 
@@ -131,13 +138,16 @@ class Hall:
         session.bus.reach(
             WireSink(self._bridge, state.session),
             MarkSink(state, self._bridge),
-            CardSink(state, lambda bundle: self._bridge.update_display(display_id, bundle)),
+            CardSink(
+                state,
+                near(session.folder),
+                lambda bundle: self._bridge.update_display(display_id, bundle),
+            ),
         )
 
     def _furnish(self, session: Session) -> Agent:
         """Everything one turn works with; runs on the worker thread, where models are loaded."""
         state = session.state
-        mode = cast("Mode", state.mode)
         scrub = Scrubber.from_environment()
         model = self._model(session)
         host = self._host(session)
@@ -152,8 +162,10 @@ class Hall:
         toolbox = Toolbox(tools)
         guards = Guards(plan=lambda: state.plan)
 
-        def context(call: ToolCall, arguments: dict[str, Any]) -> ToolContext:
-            reason = may_run_alone(str(arguments.get("source", ""))) if mode == "auto" else ""
+        budget = Budget(state.limits, state.spent, time.monotonic)
+        session.context_tokens = model.context_tokens
+
+        def context(call: ToolCall, _: dict[str, Any]) -> ToolContext:
             return ToolContext(
                 session=state.session,
                 call=call.id,
@@ -161,30 +173,35 @@ class Hall:
                 workdir=Path(state.workdir),
                 host=host,
                 commit=session.commit,
-                signal=session.bus.signal,
-                auto_run=mode == "unattended" or (mode == "auto" and not reason),
+                signal=session.signal,
+                runs_alone=session.runs_alone,
+                attention=session.attention,
+                waiting=budget.waiting,
             )
 
         dispatch = Dispatch(
             toolbox=toolbox,
-            review=lambda tool, _: review(tool.effects, mode, rules),
+            review=lambda tool, _: review(tool.effects, cast("Mode", state.mode), rules),
             context=context,
             commit=session.commit,
-            signal=session.bus.signal,
+            signal=session.signal,
             guards=guards,
+            clock=lambda: budget.spent.seconds,
         )
         return Agent(
             model=model,
             toolbox=toolbox,
             window=Window(system_prompt(), model.context_tokens),
-            budget=Budget(state.limits, state.spent, time.monotonic),
+            budget=budget,
             dispatch=dispatch,
             guards=guards,
             commit=session.commit,
-            signal=session.bus.signal,
+            signal=session.signal,
             conversation=lambda: tuple(state.messages),
             pending=lambda: tuple(state.pending),
             steps_taken=lambda: state.step,
+            attention=session.attention,
+            going=session.going,
         )
 
     def _model(self, session: Session) -> Model:
@@ -223,6 +240,14 @@ class Hall:
                 self._watched.commit(HeldOutRead(path, "a cell of the notebook"))
 
         watch(report)
+
+
+def cancel_running(root: Path, workdir: Path) -> None:
+    """End every running job of a record folder; each takes up to seconds."""
+    backend = LocalBackend(root, workdir)
+    for folder in jobs_folder.submissions(jobs_folder.jobs_root(root)):
+        if jobs_folder.status_of(folder).state == "running":
+            backend.cancel(folder.name)
 
 
 def system_prompt() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlintern_jupyter.cells import CARD_MIME
 from mlintern_jupyter.record.state import SessionState
 
 
@@ -20,6 +21,12 @@ def card_text(state: SessionState, note: str = "") -> str:
     if state.plan:
         marks = {"done": "x", "active": ">"}
         lines += ["", *(f"- [{marks.get(i['state'], ' ')}] {i['step']}" for i in state.plan)]
+    if state.held:
+        lines += ["", f"held: {state.held}"]
+    if state.queued_cells:
+        below = "1 cell" if state.queued_cells == 1 else f"{state.queued_cells} cells"
+        verb = "was" if state.queued_cells == 1 else "were"
+        lines += ["", f"{below} below {verb} already in line and did not wait for the intern."]
     end = state.outcome
     if end is not None:
         lines += ["", end.summary if end.outcome == "completed" else f"{end.reason}. {end.do}"]
@@ -28,10 +35,24 @@ def card_text(state: SessionState, note: str = "") -> str:
     return "\n".join(lines)
 
 
-def card_bundle(state: SessionState, note: str = "") -> dict[str, Any]:
-    """The card as a MIME bundle; plain text for front ends without Markdown."""
+def card_bundle(state: SessionState, note: str = "", record: str = "") -> dict[str, Any]:
+    """The card as a MIME bundle; Markdown and plain text for whoever has no renderer for it.
+
+    Args:
+        state: of the session.
+        note: one more paragraph for the person.
+        record: where the ledger is, as a saved notebook should name it.
+    """
     text = card_text(state, note)
-    return {"text/markdown": text, "text/plain": text}
+    card = {
+        "v": 1,
+        "session": state.session,
+        "status": state.status,
+        "goal": state.goal,
+        "lines": text.split("\n"),
+        "record": record,
+    }
+    return {CARD_MIME: card, "text/markdown": text, "text/plain": text}
 
 
 def money(state: SessionState) -> str:

@@ -8,7 +8,8 @@ from typing import Any, cast
 from mlintern_jupyter.cells import CellKind, CellMark, CellType, NewCell, source_sha256
 from mlintern_jupyter.errors import Paused
 from mlintern_jupyter.events import CellProposed
-from mlintern_jupyter.record.state import CellRecord, SessionState
+from mlintern_jupyter.record.cell_record import CellRecord
+from mlintern_jupyter.record.state import SessionState
 
 
 def names_bound(source: str) -> list[str]:
@@ -85,10 +86,17 @@ def cells_to_restore(state: SessionState) -> list[NewCell]:
     reply = next((m for m in reversed(state.messages) if m.role == "assistant"), None)
     calls = {call.id for call in reply.calls} if reply is not None else set[str]()
     return [
-        NewCell(p.cell_id, cast("CellType", p.cell_type), p.source, _mark(state, p))
-        for p in (cell.proposed for cell in state.cells.values() if cell.started is None)
-        if p.call in calls
+        proposal(state, cell)
+        for cell in state.cells.values()
+        if cell.started is None and cell.proposed.call in calls
     ]
+
+
+def proposal(state: SessionState, cell: CellRecord) -> NewCell:
+    """A cell of the session as it was proposed; a host that knows it already does nothing."""
+    proposed = cell.proposed
+    cell_type = cast("CellType", proposed.cell_type)
+    return NewCell(proposed.cell_id, cell_type, proposed.source, _mark(state, proposed))
 
 
 def _mark(state: SessionState, proposed: CellProposed) -> CellMark:

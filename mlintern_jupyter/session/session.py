@@ -6,12 +6,25 @@ State is only ever the fold over committed facts; every change goes through ``co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
+from typing import Any, cast
 
 from mlintern_jupyter.agent.loop import Agent
-from mlintern_jupyter.commands import Command, ResumeTurn, StartTurn, Steer, Stop
+from mlintern_jupyter.commands import (
+    Command,
+    Continue,
+    Mode,
+    Pause,
+    ResumeTurn,
+    RunKind,
+    SetMode,
+    StartTurn,
+    Steer,
+    Stop,
+)
 from mlintern_jupyter.errors import (
     InternError,
     Interrupted,
@@ -19,23 +32,35 @@ from mlintern_jupyter.errors import (
     NotebookGone,
     Paused,
     RecordError,
+    UsageError,
 )
 from mlintern_jupyter.events import (
+    Activity,
+    Decided,
     EffectSettled,
     Fact,
+    HoldChanged,
+    KindAllowed,
+    ModeChanged,
     Outcome,
+    Signal,
     Steered,
     TurnEnded,
     TurnResumed,
     TurnStarted,
 )
 from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.options import MODES
+from mlintern_jupyter.policy.gate import runs_alone
+from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.bus import Bus
-from mlintern_jupyter.session.resume import cells_to_restore, final_answer
-from mlintern_jupyter.session.worker import Worker
+from mlintern_jupyter.session.resume import cells_to_restore, final_answer, proposal
+from mlintern_jupyter.session.worker import Heard, Hold, Worker
 
+PAUSED = "the person paused it"
+MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
 RESUME = "`%intern resume` goes on from here; nothing that finished is done again"
 
 
@@ -49,16 +74,27 @@ class Session:
         state: SessionState,
         folder: Path,
         furnish: Callable[[Session], Agent],
+        cancel_jobs: Callable[[], None],
     ) -> None:
         self.ledger = ledger
         self.state = state
         self.folder = folder
         self.bus = Bus()
         self._furnish = furnish
+        self._cancel_jobs = cancel_jobs
         self._lock = threading.RLock()
         self._host: WireHost | None = None
         self.briefing = ""
         self.resume_note = ""
+        self.activity = ""
+        """What the turn does right now, in a few words."""
+        self.context_tokens: int | None = None
+        """The model's window, once a turn has loaded the model; ``None`` if unknown."""
+        self.attention = asyncio.Event()
+        """Set on the worker's loop when the person spoke, until the next model call."""
+        self.going = asyncio.Event()
+        """Cleared on the worker's loop while the turn is held."""
+        self._tasks: set[asyncio.Future[None]] = set()
         self.worker = Worker(state.session, self._turn, self._hear)
 
     def commit(self, fact: Fact) -> int:
@@ -75,9 +111,84 @@ class Session:
                 self.bus.fact(written.number, written.fact)
         return number
 
+    @contextlib.contextmanager
+    def reading(self) -> Generator[SessionState]:
+        """The state, which no other thread changes meanwhile; to be left soon."""
+        with self._lock:
+            yield self.state
+
+    def signal(self, signal: Signal) -> None:
+        """Say what is going on; it may be dropped."""
+        if isinstance(signal, Activity):
+            self.activity = signal.text
+        self.bus.signal(signal)
+
     def submit(self, command: Command) -> None:
         """Ask the session for something; returns at once."""
         self.worker.submit(command)
+
+    def handle(self, command: Command, *, mode_cap: Mode = "unattended") -> None:
+        """Check a command of the person and hand it to the worker; from any thread.
+
+        Raises:
+            UsageError: it cannot be followed now; says why. Nothing was changed.
+        """
+        if isinstance(command, SetMode):
+            self.set_mode(command.mode, cap=mode_cap)
+        elif isinstance(command, Pause):
+            self.pause()
+        elif isinstance(command, Continue):
+            self.go_on()
+        elif isinstance(command, RunKind):
+            self.allow_kind(command.cell_kind)
+        elif isinstance(command, Steer | Stop):
+            if not self.working and not (isinstance(command, Stop) and command.jobs):
+                raise _no_turn(self)
+            if isinstance(command, Steer) and not command.text.strip():
+                raise UsageError("what should the intern be told?")
+            self.submit(command)
+        else:
+            raise UsageError(f"a session takes no command {command.kind}")
+
+    def set_mode(self, mode: Mode, *, cap: Mode = "unattended") -> None:
+        """Switch the mode; what waits for the person and may run by itself now is run.
+
+        Args:
+            mode: the mode from now on.
+            cap: the most permissive mode that is allowed here.
+
+        Raises:
+            UsageError: it is above the cap, or unattended without a budget.
+        """
+        check_mode(mode, cap=cap, limit_usd=self.state.limits.usd)
+        self.submit(SetMode(mode))
+
+    def allow_kind(self, kind: str) -> None:
+        """Run the waiting cells of a kind, and those to come in this turn, if the guard lets them.
+
+        Raises:
+            UsageError: no turn runs.
+        """
+        if not self.working:
+            raise _no_turn(self)
+        self.submit(RunKind(kind))
+
+    def pause(self, why: str = PAUSED) -> None:
+        """Hold the turn before its next model call. Raises UsageError when none runs."""
+        if not self.working:
+            raise _no_turn(self)
+        self.worker.submit(Hold(True, why))
+
+    def go_on(self) -> None:
+        """Let a held turn go on. Raises UsageError when no turn runs."""
+        if not self.working:
+            raise _no_turn(self)
+        self.worker.submit(Hold(False, ""))
+
+    def on_magic_cell(self, present: bool) -> None:
+        """The page says that the turn's magic cell is gone, or there again."""
+        if self.working:
+            self.worker.submit(Hold(not present, MAGIC_CELL_GONE))
 
     @property
     def working(self) -> bool:
@@ -102,12 +213,80 @@ class Session:
             self._host.close()
         self.ledger.close()
 
-    def _hear(self, command: Steer) -> None:
-        self.commit(Steered(command.text))
+    def _hear(self, heard: Heard) -> None:
+        """A command on the worker's loop, in the order they were given."""
+        # A record that cannot take it ends the turn at its next commit, which says so.
+        with contextlib.suppress(RecordError):
+            if isinstance(heard, Steer):
+                self.commit(Steered(heard.text))
+                self.attention.set()
+            elif isinstance(heard, SetMode):
+                if heard.mode != self.state.mode:
+                    self.commit(ModeChanged(heard.mode))
+                self._beside(self._run_what_may())
+            elif isinstance(heard, RunKind):
+                if self.working:
+                    self.commit(KindAllowed(heard.cell_kind))
+                self._beside(self._run_what_may())
+            elif isinstance(heard, Hold):
+                self._hold(heard)
+            elif isinstance(heard, Stop):
+                self._beside(asyncio.to_thread(self._cancel_jobs))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do on the worker's loop what takes long, and go on hearing commands."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _hold(self, hold: Hold) -> None:
+        held = self.state.held
+        if not self.working:
+            return
+        if hold.held:
+            # The person's word is not replaced by a reason that may go away by itself.
+            if held == hold.why or (held and hold.why == MAGIC_CELL_GONE):
+                return
+            self.going.clear()
+            self.commit(HoldChanged(True, hold.why))
+        elif held and hold.why in {"", held}:
+            self.commit(HoldChanged(False))
+            self.going.set()
+
+    async def _run_what_may(self) -> None:
+        """Run the proposals that wait and that the mode lets run by themselves now."""
+        host = self._host
+        if not self.working or host is None or not self._waiting_cells():
+            return
+        # What is judged is the text that would run: the person may have edited it meanwhile. Where
+        # nobody shows the notebook, or nothing can be recorded, they go on waiting.
+        with contextlib.suppress(NotebookGone, RecordError):
+            texts = {cell.id: cell.source for cell in await host.read_cells()}
+            for cell in self._waiting_cells():
+                cell_id, kind = cell.proposed.cell_id, cell.proposed.kind
+                if cell_id in texts and self.runs_alone(kind, texts[cell_id]):
+                    await host.insert_cell(proposal(self.state, cell))
+                    self.commit(Decided(cell_id, run=True, by="mode"))
+                    await host.run_cell(cell_id)
+
+    def _waiting_cells(self) -> list[CellRecord]:
+        state = self.state
+        return [
+            cell
+            for cell_id, cell in state.cells.items()
+            if cell.proposed.cell_type == "code" and state.state_of(cell_id) == "proposed"
+        ]
+
+    def runs_alone(self, kind: str, source: str) -> bool:
+        """Whether a code cell runs without waiting for a person, as things stand now."""
+        state = self.state
+        return runs_alone(cast("Mode", state.mode), state.allowed_kinds, kind, source)
 
     async def _turn(self, command: StartTurn | ResumeTurn) -> None:
         """Run one turn to a stated outcome. Whatever happens, it ends with ``TurnEnded``."""
         turn = self.state.turn
+        self.going.set()
+        self.attention.clear()
         try:
             if isinstance(command, StartTurn):
                 turn += 1
@@ -129,6 +308,7 @@ class Session:
             what = f"an error in mlintern_jupyter itself: {type(error).__name__}: {error}"
             self._end(turn, "failed", what, "", "report it with the ledger file; " + RESUME)
         finally:
+            self.activity = ""
             if self._host is not None:
                 self._host.turn_open = False
 
@@ -155,6 +335,33 @@ class Session:
             # The record cannot take it, but the person must still see how the turn ended.
             told = TurnEnded(turn, "failed", f"{reason}; {error.what}", summary, error.do)
             self.bus.fact(self.state.last_number, told)
+
+
+def check_mode(mode: Mode, *, cap: Mode, limit_usd: float | None) -> None:
+    """Refuse a mode that may not be used here.
+
+    Raises:
+        UsageError: it is above the cap, or unattended without a budget.
+    """
+    if MODES.index(mode) > MODES.index(cap):
+        raise UsageError(
+            f"mode {mode} is not allowed here",
+            why=f"the most permissive mode this server allows is {cap}",
+            do=f"use {cap}, or ask whoever runs this server",
+        )
+    if mode == "unattended" and limit_usd is None:
+        raise UsageError(
+            "unattended mode needs a budget",
+            why="nobody is asked, so the budget is the only yes there is",
+            do="use auto, or start the session with --budget USD",
+        )
+
+
+def _no_turn(session: Session) -> UsageError:
+    return UsageError(
+        f"session {session.state.session} is not at work",
+        do="change and run its %%intern cell for a new turn, or resume it if it is unfinished",
+    )
 
 
 def outcome_of(error: InternError) -> Outcome:

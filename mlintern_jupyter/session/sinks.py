@@ -39,8 +39,11 @@ class WireSink:
 class CardSink:
     """Redraws the card: now and then while the turn runs, and once when it ends."""
 
-    def __init__(self, state: SessionState, show: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, state: SessionState, record: str, show: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._state = state
+        self._record = record
         self._show = show
         self._last = time.monotonic()
 
@@ -50,7 +53,7 @@ class CardSink:
         now = time.monotonic()
         if isinstance(fact, TurnEnded) or now - self._last >= MIN_GAP_S:
             self._last = now
-            self._show(card_bundle(self._state))
+            self._show(card_bundle(self._state, record=self._record))
 
     def signal(self, signal: Signal) -> None:
         """Signals do not change the document."""

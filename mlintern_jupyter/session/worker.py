@@ -11,8 +11,20 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from mlintern_jupyter.commands import Command, ResumeTurn, StartTurn, Steer, Stop
+from mlintern_jupyter.commands import Command, ResumeTurn, StartTurn, Stop
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Hold the turn, or let it go on if it is held for this reason (empty: for any)."""
+
+    held: bool
+    why: str
+
+
+Heard = Command | Hold
 
 _ALIVE: weakref.WeakSet[Worker] = weakref.WeakSet()
 
@@ -24,12 +36,12 @@ class Worker:
         self,
         name: str,
         turn: Callable[[StartTurn | ResumeTurn], Awaitable[None]],
-        hear: Callable[[Steer], None],
+        hear: Callable[[Heard], None],
     ) -> None:
         self._turn = turn
         self._hear = hear
         self._loop = asyncio.new_event_loop()
-        self._inbox: asyncio.Queue[Command] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Heard] = asyncio.Queue()
         self._task: asyncio.Future[None] | None = None
         self._pid = os.getpid()
         self.idle = threading.Event()
@@ -44,7 +56,7 @@ class Worker:
         """The worker's loop, for handing over what other threads hear."""
         return self._loop
 
-    def submit(self, command: Command) -> None:
+    def submit(self, command: Heard) -> None:
         """Put a command into the inbox; returns at once, from any thread."""
         if os.getpid() != self._pid:
             return
@@ -71,6 +83,8 @@ class Worker:
             elif isinstance(command, Stop):
                 if self._task is not None:
                     self._task.cancel()
+                if command.jobs:
+                    self._hear(command)
             else:
                 self._hear(command)
 

@@ -45,6 +45,7 @@ def build_tools(
         FunctionTool(PlanTools(cell_tools).plan, {"notebook"}),
         FunctionTool(cell_tools.write_cell, {"notebook", "execute"}),
         FunctionTool(cell_tools.edit_cell, {"notebook", "execute"}),
+        FunctionTool(cell_tools.wait_cell, {"notebook", "execute"}),
         FunctionTool(ReadingTools(cells).read_notebook, {"read"}),
         FunctionTool(InspectionTools().inspect_object, {"read"}),
         FunctionTool(RecipeTools(book, facts).recipe, {"read"}),

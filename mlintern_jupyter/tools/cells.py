@@ -6,11 +6,13 @@ crash finds its cell instead of making a second one.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import difflib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from mlintern_jupyter.cells import (
     CellKind,
@@ -30,12 +32,13 @@ from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.facts import MARK, facts_of
 from mlintern_jupyter.tools.lint import check_cell
 
+T = TypeVar("T")
 MARKDOWN_KINDS = frozenset({"plan", "literature", "note", "report"})
 DIFF_LINES = 80
 
 
 class CellTools:
-    """The tools ``write_cell`` and ``edit_cell``, and what other tools need to make cells."""
+    """The tools ``write_cell``, ``edit_cell``, ``wait_cell``, and what others need of cells."""
 
     def __init__(
         self, cells: Callable[[], Mapping[str, CellRecord]], has_secret: Callable[[str], str | None]
@@ -90,8 +93,26 @@ class CellTools:
             return await self.propose(
                 ctx, kind, source, why, setup=old.setup, sources=old.sources, parents=(cell_id,)
             )
-        await self.rewrite(ctx, cell_id, source)
+        await self.rewrite(ctx, cell_id, source, why)
         return await self._settled(ctx, cell_id, source, why)
+
+    async def wait_cell(self, ctx: ToolContext, cell_id: str) -> ToolResult:
+        """Wait on for a code cell of yours whose call came back while it was proposed or running.
+
+        Returns what the call would have returned: outputs, the person's edit, facts. A cell that
+        has ended is answered at once.
+
+        Args:
+            cell_id: from the facts of that call
+        """
+        record = self._own(cell_id)
+        old = record.proposed
+        if old.cell_type == "markdown":
+            return _written(cell_id)
+        mark = _mark(ctx, cast("CellKind", old.kind), "code", old.source, old.setup, old.sources)
+        # A host of a later process does not know the cell yet; inserting twice is inserting once.
+        await ctx.host.insert_cell(NewCell(cell_id, "code", old.source, mark))
+        return await self._settled(ctx, cell_id, old.source, old.why or old.kind)
 
     async def write(
         self, ctx: ToolContext, kind: CellKind, source: str, sources: Sequence[str] = ()
@@ -116,11 +137,11 @@ class CellTools:
             ToolError: the lint refuses it; nothing was put into the notebook.
         """
         cell_id = await self._insert(
-            ctx, kind, "code", source, setup=setup, sources=sources, parents=parents
+            ctx, kind, "code", source, why=why, setup=setup, sources=sources, parents=parents
         )
         return await self._settled(ctx, cell_id, source, why)
 
-    async def rewrite(self, ctx: ToolContext, cell_id: str, source: str) -> None:
+    async def rewrite(self, ctx: ToolContext, cell_id: str, source: str, why: str = "") -> None:
         """Give a cell of this session that never ran another text."""
         old = self._own(cell_id).proposed
         cell_type = cast("CellType", old.cell_type)
@@ -131,7 +152,7 @@ class CellTools:
         # A host that refuses must leave no trace of a text that was never there.
         await ctx.host.update_cell(cell_id, source=source)
         if source != old.source:
-            ctx.commit(replace(old, call=ctx.call, source=source))
+            ctx.commit(replace(old, call=ctx.call, source=source, why=why))
 
     def newest(self, kind: CellKind) -> str | None:
         """Id of the session's last cell of a kind."""
@@ -145,6 +166,7 @@ class CellTools:
         cell_type: CellType,
         source: str,
         *,
+        why: str = "",
         setup: bool = False,
         sources: Sequence[str] = (),
         parents: Sequence[str] = (),
@@ -153,7 +175,7 @@ class CellTools:
         cell_id = self._id_for(ctx, source)
         if cell_id not in self._cells():
             ctx.commit(
-                CellProposed(cell_id, ctx.call, kind, cell_type, source, setup, tuple(sources))
+                CellProposed(cell_id, ctx.call, kind, cell_type, source, setup, tuple(sources), why)
             )
         mark = _mark(ctx, kind, cell_type, source, setup, sources, parents)
         await ctx.host.insert_cell(NewCell(cell_id, cell_type, source, mark))
@@ -170,17 +192,41 @@ class CellTools:
             number += 1
 
     async def _settled(self, ctx: ToolContext, cell_id: str, source: str, why: str) -> ToolResult:
-        known = self._cells().get(cell_id)
-        begun = known is not None and (known.started is not None or known.ended is not None)
-        if ctx.auto_run and not begun:
-            if known is None or known.decided is None:
+        known = self._cells()[cell_id]
+        begun = known.started is not None or known.ended is not None
+        alone = ctx.runs_alone(known.proposed.kind, source)
+        if alone and not begun:
+            if known.decided is None:
                 ctx.commit(Decided(cell_id, run=True, by="mode"))
             await ctx.host.run_cell(cell_id)
         ctx.signal(Activity(f"waiting for a cell: {why.partition(chr(10))[0][:120]}"))
-        outcome = await ctx.host.wait_settled(cell_id)
+        outcome = await self._awaited(ctx, cell_id, alone=alone)
+        if outcome is None:
+            return self._still_open(cell_id)
         for record in outcome.records:
             ctx.commit(RunRecorded(record, cell_id))
         return outcome_as_result(outcome, source)
+
+    async def _awaited(self, ctx: ToolContext, cell_id: str, *, alone: bool) -> CellOutcome | None:
+        """How the cell settled; nothing if the person speaks before that."""
+        # The time until a person decides belongs to them; a cell that begun is work.
+        with contextlib.nullcontext() if alone else ctx.waiting():
+            begun = await _unless_spoken_to(ctx, ctx.host.wait_begun(cell_id))
+        if not begun:
+            return None
+        settled = await _unless_spoken_to(ctx, ctx.host.wait_settled(cell_id))
+        return settled[0] if settled else None
+
+    def _still_open(self, cell_id: str) -> ToolResult:
+        cell = self._cells()[cell_id]
+        running = cell.started is not None or (cell.decided is not None and cell.decided.run)
+        state = "running" if running else "proposed"
+        told = "has not ended yet" if running else "still waits for the person to run or skip it"
+        return ToolResult(
+            f"The person spoke while this waited, so it came back early: cell {cell_id} {told}."
+            " Heed what they say; then wait_cell waits on for this cell.",
+            {"cell": cell_id, "state": state},
+        )
 
     def _own(self, cell_id: str) -> CellRecord:
         known = self._cells()
@@ -192,6 +238,21 @@ class CellTools:
                 do=f"did you mean {near[0]}?" if near else "write a cell of your own instead",
             )
         return known[cell_id]
+
+
+async def _unless_spoken_to(ctx: ToolContext, waiting: Coroutine[Any, Any, T]) -> tuple[T] | None:
+    """What is waited for, in a tuple; nothing if the person speaks first."""
+    work = asyncio.ensure_future(waiting)
+    spoken = asyncio.ensure_future(ctx.attention.wait())
+    try:
+        # What is there already is taken, also when the person spoke.
+        await asyncio.sleep(0)
+        await asyncio.wait({work, spoken}, return_when=asyncio.FIRST_COMPLETED)
+        return (work.result(),) if work.done() else None
+    finally:
+        for task in (work, spoken):
+            task.cancel()
+        await asyncio.gather(work, spoken, return_exceptions=True)
 
 
 def cell_id_of(session: str, call: str, number: int = 0) -> str:

@@ -23,7 +23,9 @@ from mlintern_jupyter.tools.recipe import RecipeTools
 
 N = 300
 MOST_STEPS = 120
-NAMES = ("plan", "write_cell", "recipe", "evaluate", "compare", "manual", "read_notebook")
+NAMES = (
+    "plan", "write_cell", "wait_cell", "recipe", "evaluate", "compare", "manual", "read_notebook",
+)  # fmt: skip
 SPECS = tuple(ToolSpec(name, "", {"type": "object", "properties": {}}) for name in NAMES)
 _RECIPE = re.compile(r"\(recipe ([a-z0-9-]+)\)")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ class Person:
     records: tuple[dict[str, Any], ...] = ()
     error: str = ""
     reason: str = ""
+    speaks: str = ""
+    """When they say something instead: ``before`` it runs, or ``while it runs``."""
 
 
 @dataclass
@@ -35,7 +39,7 @@ class Notebook:
 
     book: Book = field(default_factory=lambda: Book({}))
     said: dict[str, Any] = field(default_factory=dict)
-    auto_run: bool = False
+    auto_run: bool | Callable[[str, str], bool] = False
     own: list[CellView] = field(default_factory=list)
     state: SessionState = field(default_factory=SessionState)
     facts: list[Fact] = field(default_factory=list)
@@ -44,6 +48,9 @@ class Notebook:
     inserts: int = 0
     asked_to_run: list[str] = field(default_factory=list)
     persons: list[Person] = field(default_factory=list)
+    attention: asyncio.Event = field(default_factory=asyncio.Event)
+    waits: list[str] = field(default_factory=list)
+    """What happened around the stretches in which the person is waited for."""
 
     def __post_init__(self) -> None:
         self.tools: list[Tool] = build_tools(
@@ -72,8 +79,21 @@ class Notebook:
             host=self,
             commit=self.commit,
             signal=self.signals.append,
-            auto_run=self.auto_run,
+            runs_alone=self.runs_alone,
+            attention=self.attention,
+            waiting=self.waiting,
         )
+
+    def runs_alone(self, kind: str, source: str) -> bool:
+        return self.auto_run(kind, source) if callable(self.auto_run) else self.auto_run
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        self.waits.append("waiting")
+        try:
+            yield
+        finally:
+            self.waits.append("working")
 
     def commit(self, fact: Fact) -> int:
         self.facts.append(fact)
@@ -91,6 +111,23 @@ class Notebook:
         assert cell_id in self.inserted
         self.asked_to_run.append(cell_id)
 
+    async def wait_begun(self, cell_id: str) -> None:
+        """The person decides."""
+        if self.state.outcome_of(cell_id) is not None or self._begins(cell_id):
+            return
+        person = self.persons[0] if self.persons else Person()
+        if person.speaks == "before":
+            self.persons.pop(0)
+            self.attention.set()
+            await asyncio.Event().wait()
+        if person.state == "skipped":
+            return
+        source = person.edit or self.inserted[cell_id].source
+        self.commit(CellStarted(cell_id, source_sha256(source), source))
+
+    def _begins(self, cell_id: str) -> bool:
+        return self.state.cells[cell_id].started is not None
+
     async def wait_settled(self, cell_id: str) -> CellOutcome:
         known = self.state.outcome_of(cell_id)
         if known is not None:
@@ -100,7 +137,10 @@ class Notebook:
         if person.state == "skipped":
             self.commit(Decided(cell_id, run=False, by="person", reason=person.reason))
             return CellOutcome(cell_id, "skipped", source, error=person.reason)
-        self.commit(CellStarted(cell_id, source_sha256(source), source))
+        if person.speaks == "while it runs":
+            self.attention.set()
+            await asyncio.Event().wait()
+        source = self.state.cells[cell_id].source
         self.commit(
             CellEnded(cell_id, person.state, person.error, 1.5, person.outputs, person.records)
         )

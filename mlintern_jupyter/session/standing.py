@@ -1,0 +1,217 @@
+"""Where everything stands, for a page: computed from the fold each time it asks, cheaply.
+
+Runs on the control thread, between and during cells. The open session is read under its lock;
+records of other sessions are read once per change, and only for a moment at each call.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from mlintern_jupyter import __version__
+from mlintern_jupyter.backends.job_views import job_views
+from mlintern_jupyter.bench.catalogue import names as benchmark_names
+from mlintern_jupyter.bench.readiness import ABILITIES_MISSING
+from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.models.names import providers, resolve
+from mlintern_jupyter.policy.autorun import may_run_alone
+from mlintern_jupyter.record.cell_record import CellRecord
+from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.records import record_views
+from mlintern_jupyter.session.session import Session
+from mlintern_jupyter.views import (
+    KernelView,
+    OutcomeView,
+    OwnCellView,
+    PendingCellView,
+    PlanItemView,
+    ProviderView,
+    ScoreView,
+    SessionView,
+    SourceView,
+)
+
+_PLAN_STATES = {"pending": "todo"}
+_URL = re.compile(r"https?://[^\s)>\]\"'`]+")
+_DATASET = re.compile(r"load_dataset\(\s*(['\"])([\w.-]+/[\w.-]+)\1")
+_MAX_USD = re.compile(r"--max-usd[= ]\$?([\d.]+)")
+_ON = re.compile(r"--on[= ](\S+)")
+_ASKED = lru_cache(maxsize=256)(may_run_alone)
+
+
+def kernel_view(
+    session: Session | None,
+    root: Path,
+    mode_cap: Mode,
+    default_model: str,
+    env: Mapping[str, str],
+) -> KernelView:
+    """Everything a page shows.
+
+    Args:
+        session: the one open in this kernel.
+        root: the folder of records.
+        mode_cap: the most permissive mode that is allowed here.
+        default_model: from the configuration; empty if none.
+        env: where keys are looked for; only their names are told.
+    """
+    return KernelView(
+        version=__version__,
+        python=platform.python_version(),
+        folder=str(root),
+        mode_cap=mode_cap,
+        default_model=default_model,
+        session=None if session is None else session_view(session),
+        records=record_views(root, session),
+        jobs=job_views(root),
+        providers=tuple(_providers(env)),
+        benchmarks=benchmark_names(),
+        missing=tuple(ABILITIES_MISSING),
+    )
+
+
+def session_view(session: Session) -> SessionView:
+    """The open session as it stands at one moment between two facts."""
+    with session.reading() as state:
+        return SessionView(
+            session=state.session,
+            goal=state.goal,
+            status=state.status,
+            running=session.working,
+            held=state.held,
+            mode=cast("Mode", state.mode),
+            model=state.model,
+            magic_cell_id=state.cell_id,
+            magic_source=state.turn_source,
+            record=str(session.folder),
+            turn=state.turn,
+            step=state.step,
+            limits=state.limits,
+            spent=state.spent,
+            unmetered=bool(state.options.get("unmetered")),
+            context_used=state.last_usage.total,
+            context_tokens=session.context_tokens,
+            plan=tuple(
+                PlanItemView(i["step"], _PLAN_STATES.get(i["state"], i["state"]))
+                for i in state.plan
+            ),
+            activity=session.activity,
+            cells=len(state.cells),
+            cell_ids=tuple(state.cells),
+            pending=tuple(_pending(state)),
+            allowed_kinds=state.allowed_kinds,
+            best=best_score(state.runs),
+            sources=tuple(_sources(state.cells.values())),
+            own_cells=tuple(
+                OwnCellView(own.cell_id, own.first_line, own.state) for own in state.own_cells
+            ),
+            queued_cells=state.queued_cells,
+            outcome=_outcome(state),
+        )
+
+
+def _outcome(state: SessionState) -> OutcomeView | None:
+    end = state.outcome
+    return None if end is None else OutcomeView(end.outcome, end.reason, end.summary, end.do)
+
+
+def _pending(state: SessionState) -> Iterable[PendingCellView]:
+    for cell_id, cell in state.cells.items():
+        proposed = cell.proposed
+        if proposed.cell_type == "code" and state.state_of(cell_id) == "proposed":
+            lines = (line.strip() for line in proposed.source.splitlines())
+            yield PendingCellView(
+                cell_id=cell_id,
+                kind=proposed.kind,
+                first_line=next(filter(None, lines), "")[:120],
+                why=proposed.why,
+                asks=_ASKED(proposed.source),
+                cost=_cost(proposed.source),
+            )
+
+
+def _cost(source: str) -> str:
+    """What a job of the cell may cost, as its first line says; nothing runs here for money."""
+    first = source.lstrip().partition("\n")[0]
+    if not first.startswith("%%job"):
+        return ""
+    cap, place = _MAX_USD.search(first), _ON.search(first)
+    on = place[1] if place else "local"
+    if cap:
+        return f"at most ${cap[1]} on {on}"
+    return "" if on in {"local", "kernel"} else f"price of {on} unknown"
+
+
+def best_score(runs: Iterable[Mapping[str, Any]]) -> ScoreView | None:
+    """The best dev evaluation of the task scored last, beside the first one of that task.
+
+    A voided evaluation supports no claim and is not looked at.
+    """
+    all_runs = list(runs)
+    scored = [
+        run
+        for run in all_runs
+        if run.get("what") == "eval" and run.get("split") == "dev" and not run.get("voided")
+    ]
+    if not scored:
+        return None
+    same = [run for run in scored if run.get("task") == scored[-1].get("task")]
+    # Of equals the newest: it is the one being worked on.
+    best = max(reversed(same), key=lambda run: float(run.get("accuracy") or 0.0))
+    verdicts = [run for run in all_runs if run.get("what") == "comparison"]
+    low, high = cast("tuple[float, float]", best.get("ci95") or (0.0, 1.0))
+    chance = best.get("chance")
+    return ScoreView(
+        name=str(best.get("name", "")),
+        task=str(best.get("task", "")),
+        split="dev",
+        value=float(best.get("accuracy") or 0.0),
+        low=float(low),
+        high=float(high),
+        n=int(best.get("n") or 0),
+        baseline=None if same[0] is best else float(same[0].get("accuracy") or 0.0),
+        chance=None if chance is None else float(chance),
+        verdict=str(verdicts[-1].get("word", "")) if verdicts else "",
+    )
+
+
+def _sources(cells: Iterable[CellRecord]) -> list[SourceView]:
+    found: dict[str, SourceView] = {}
+    for cell in cells:
+        proposed = cell.proposed
+        named = proposed.sources
+        if proposed.kind in {"dataset", "literature"}:
+            named += _named_in(cell.source)
+        for url in named:
+            found.setdefault(url, SourceView(url, proposed.cell_id, proposed.kind))
+    return list(found.values())
+
+
+@lru_cache(maxsize=512)
+def _named_in(source: str) -> tuple[str, ...]:
+    """Addresses in a cell's text, and data sets of the Hub that it loads."""
+    hub = (f"https://huggingface.co/datasets/{m[2]}" for m in _DATASET.finditer(source))
+    return tuple(dict.fromkeys((*(url.rstrip(".,;:") for url in _URL.findall(source)), *hub)))
+
+
+def _providers(env: Mapping[str, str]) -> Iterable[ProviderView]:
+    for name, about in providers().items():
+        keys = cast("list[str]", about["keys"])
+        if not keys:
+            continue
+        variable = next((key for key in keys if env.get(key)), "")
+        here = bool(variable) or (bool(about.get("key_file")) and _logged_in(name, env))
+        yield ProviderView(name, variable or keys[0], here)
+
+
+def _logged_in(provider: str, env: Mapping[str, str]) -> bool:
+    try:
+        return resolve(f"{provider}/any", api_base=None, price=None, env=env).key_present
+    except UsageError:
+        return False
