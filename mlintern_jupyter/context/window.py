@@ -2,24 +2,30 @@
 
 Not here yet: making room when the window is full. Until then a full window pauses the turn and
 says so, before the provider would refuse the request.
+
+The prompt's prefix is byte-stable from step to step, except when a picture is given up: only the
+newest pictures are sent, older ones are their text, so each new one past ``PICTURES_SENT`` changes
+the prompt from the oldest picture on, and what a provider had cached behind that is read again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from mlintern_jupyter.errors import Paused
-from mlintern_jupyter.messages import Message, ToolSpec, View
+from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolSpec, View
 
 BYTES_PER_TOKEN = 3
 """A cautious count for English and code before a provider has reported one."""
 MAX_OUTPUT_TOKENS = 8192
+PICTURES_SENT = 4
+"""The newest of the conversation."""
 
 
 class Window:
-    """Builds the view of each step; the prefix is byte-stable from step to step.
+    """Builds the view of each step; see above for what stays the same from step to step.
 
     Args:
         system: the standing instructions.
@@ -43,7 +49,7 @@ class Window:
         whole, room = self._context_tokens, MAX_OUTPUT_TOKENS
         if whole is not None:
             room = min(room, whole // 4)
-        view = View((self._first, *messages), tools, room)
+        view = View((self._first, *with_newest_pictures(messages)), tools, room)
         if whole is not None and self.tokens(view) + room > whole:
             raise Paused(
                 f"the conversation has outgrown the model's window of {whole:,} tokens",
@@ -62,7 +68,21 @@ class Window:
             self._counted, self._tokens = 0, 0
         self._tokens += sum(_message_tokens(m) for m in messages[self._counted :])
         self._counted, self._last = len(messages), messages[-1]
-        return self._tokens + sum(_tool_tokens(json.dumps(asdict(t))) for t in view.tools)
+        pictures = sum(len(message.images) for message in messages)
+        tools = sum(_tool_tokens(json.dumps(asdict(t))) for t in view.tools)
+        return self._tokens + pictures * TOKENS_PER_PICTURE + tools
+
+
+def with_newest_pictures(messages: Sequence[Message]) -> list[Message]:
+    """The messages, only the last of them with their pictures; the text of all of them stays."""
+    kept = list(messages)
+    room = PICTURES_SENT
+    for at in range(len(kept) - 1, -1, -1):
+        images = kept[at].images
+        if len(images) > room:
+            kept[at] = replace(kept[at], images=images[len(images) - room :])
+        room -= len(kept[at].images)
+    return kept
 
 
 def _message_tokens(message: Message) -> int:

@@ -3,21 +3,34 @@
 
 Draws ``scatter`` and ``bar`` traces with error bars, a second y axis and horizontal lines; a trace
 of another type is named in the picture instead of being left out silently.
+
+As a program (``python -m mlintern_jupyter.hosts.picture``) it reads a JSON list from its standard
+input, plotly figures and base64 pictures, and writes a list of as many base64 PNG files small
+enough for a model, ``null`` where one could not be made. A process of its own, because neither
+drawing nor decoding what a notebook holds has a bound in time or memory that a kernel could keep.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import json
+import resource
+import sys
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mlintern_jupyter.hosts.figure_text import text_of
+from mlintern_jupyter.hosts.plots import BASE64_LIMIT, LONGEST_SIDE
 
 WIDTH_IN, HEIGHT_IN, DPI = 7.0, 4.2, 100
+_PIXELS_LIMIT = 40_000_000
+_MEMORY_LIMIT = 4 * 1024**3
 
 
 def png_of(figure: dict[str, Any]) -> str:
@@ -111,3 +124,45 @@ def _numbers(values: Any) -> Any:
     if values is None:
         return np.array([])
     return np.array([np.nan if v is None else v for v in values])
+
+
+def small_png(picture: bytes) -> str | None:
+    """A PNG or JPEG file as base64 PNG within both limits; ``None`` when that takes it too small.
+
+    Raises:
+        OSError: it is not such a file.
+        ValueError: it has more pixels than are decoded here.
+    """
+    with Image.open(io.BytesIO(picture), formats=("PNG", "JPEG")) as opened:
+        if opened.width * opened.height > _PIXELS_LIMIT:
+            raise ValueError(f"{opened.width} x {opened.height} pixels")
+        image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
+    for side in (LONGEST_SIDE, LONGEST_SIDE // 2, LONGEST_SIDE // 4):
+        image.thumbnail((side, side))
+        out = io.BytesIO()
+        image.save(out, format="PNG", optimize=True)
+        encoded = base64.b64encode(out.getvalue()).decode()
+        if len(encoded) <= BASE64_LIMIT:
+            return encoded
+    return None
+
+
+def main() -> None:
+    """Make pictures for a model; see the module's docstring."""
+    # A picture that unpacks into more than there is must end this process, not the machine.
+    with contextlib.suppress(OSError, ValueError):  # some systems have no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
+    made = [_for_model(given) for given in json.load(sys.stdin)]
+    json.dump(made, sys.stdout)
+
+
+def _for_model(given: Any) -> str | None:
+    # Whatever is wrong with one of them, the others can still be shown.
+    with contextlib.suppress(Exception):
+        png = png_of(given) if isinstance(given, dict) else given
+        return small_png(base64.b64decode(png))
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,15 @@
 """Our messages in OpenAI's shape, and a streamed answer put together again.
 
 What goes out is always acceptable to a strict server: no lone surrogates, no empty contents,
-arguments that are a JSON object. What comes in is kept as it came, except for ids of tool calls:
-some servers leave them empty or repeat them, and then we make our own.
+arguments that are a JSON object. The answer of a tool is text, so the pictures of a reply's tool
+results follow the last of them in a message of the user. What comes in is kept as it came, except
+for ids of tool calls: some servers leave them empty or repeat them, and then we make our own.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import re
@@ -22,9 +25,35 @@ def clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def messages_json(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The conversation as a chat completions request holds it."""
-    return [_message(message) for message in messages]
+def messages_json(messages: Sequence[Message], *, sees: bool = False) -> list[dict[str, Any]]:
+    """The conversation as a chat completions request holds it; with pictures for who can see."""
+    made: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role != "tool" and pictures:
+            made.append({"role": "user", "content": pictures})
+            pictures = []
+        made.append(_message(message))
+        if sees:
+            pictures += _pictures(message)
+    return [*made, {"role": "user", "content": pictures}] if pictures else made
+
+
+def _pictures(message: Message) -> list[dict[str, Any]]:
+    urls = [f"data:image/png;base64,{image}" for image in message.images if _is_png(image)]
+    if not urls:
+        return []
+    of = clean(message.text).partition("\n")[0][:200] or message.call_id
+    said = {"type": "text", "text": f"[pictures ({len(urls)}) of the result: {of}]"}
+    return [said, *({"type": "image_url", "image_url": {"url": url}} for url in urls)]
+
+
+def _is_png(image: str) -> bool:
+    """Whether it is still a picture: a secret taken out of one leaves text that no server takes."""
+    try:
+        return base64.b64decode(image, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
+    except (binascii.Error, ValueError):
+        return False
 
 
 def tools_json(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:

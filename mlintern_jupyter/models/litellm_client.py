@@ -14,7 +14,11 @@ other 5xx, 408, nobody answers        a few waits, then `Paused`
 stream without its end, web page      partial answer dropped, asked again twice, then `ModelFailed`
 nothing in the answer                 asked again once, then `ModelFailed`
 400, 404 and other 4xx                `ModelFailed` with the server's message
+the same, and pictures were sent      asked again without them, and none are sent from then on
 ====================================  =========================================================
+
+Pictures go to models that litellm's list says can see, under the name as typed or without its
+provider (so also behind a gateway); a server the list does not know is sent text.
 
 Not covered: the Responses API. litellm sends some OpenAI models there and takes no client of ours
 on that way, so their streams cannot be watched; they are refused with the way round.
@@ -32,7 +36,7 @@ from contextlib import suppress
 from typing import Any
 
 from mlintern_jupyter.errors import ModelFailed
-from mlintern_jupyter.messages import Reply, View
+from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Reply, View
 from mlintern_jupyter.models.dialect import Assembly, messages_json, tools_json
 from mlintern_jupyter.models.failures import (
     Patience,
@@ -72,6 +76,7 @@ with warnings.catch_warnings():
     litellm.ModelResponseStream()
 
 _CUT_NOTE = "\n[the answer was cut off; asking again]\n"
+_BLIND_NOTE = "[the pictures were refused; asking again without them]\n"
 
 
 class LitellmModel:
@@ -86,6 +91,7 @@ class LitellmModel:
         info = _listed(plan)
         self.price = plan.price or _listed_price(plan, info)
         self.context_tokens: int | None = info.get("max_input_tokens") or None
+        self.sees = _listed_as_seeing(plan.name)
 
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """Ask once; see the table above for what is raised. Cancellation closes the connection."""
@@ -102,6 +108,13 @@ class LitellmModel:
                 return await self._ask(view, show)
             except Unusable as trouble:
                 wait_s = waits.next(trouble)
+            except ModelFailed:
+                if not (self.sees and any(message.images for message in view.messages)):
+                    raise
+                # One picture a provider dislikes would otherwise end every later turn, too.
+                self.sees = False
+                on_text(_BLIND_NOTE)
+                continue
             if shown:
                 on_text(_CUT_NOTE)
                 shown = False
@@ -142,7 +155,7 @@ class LitellmModel:
         plan = self._plan
         request: dict[str, Any] = {
             "model": plan.route,
-            "messages": messages_json(view.messages),
+            "messages": messages_json(view.messages, sees=self.sees),
             "max_tokens": view.max_output_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -201,6 +214,13 @@ def _listed(plan: ModelPlan) -> dict[str, Any]:
     return {}
 
 
+def _listed_as_seeing(name: str) -> bool:
+    """What litellm's list says, read directly: its own question asks an Ollama server."""
+    listed: Any = litellm.model_cost
+    names = (name, name.partition("/")[2])
+    return any(listed.get(known, {}).get("supports_vision") is True for known in names)
+
+
 def _listed_price(plan: ModelPlan, info: dict[str, Any]) -> Price | None:
     """The listed price. Zero at somebody else's endpoint means that nobody filled it in."""
     per_input, per_output = info.get("input_cost_per_token"), info.get("output_cost_per_token")
@@ -219,4 +239,5 @@ def _usage(view: View, answer: Assembly) -> Usage:
         cached = getattr(details, "cached_tokens", None) or 0
         return Usage(said.prompt_tokens, said.completion_tokens or 0, cached)
     asked = str(messages_json(view.messages)) + str(tools_json(view.tools))
-    return Usage(len(asked.encode("utf-8", "replace")) // 3, answer.size // 3)
+    pictures = sum(len(message.images) for message in view.messages) * TOKENS_PER_PICTURE
+    return Usage(len(asked.encode("utf-8", "replace")) // 3 + pictures, answer.size // 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ _FIELDS = frozenset(
         "stop",
     }
 )
+_DATA_URL = "data:image/png;base64,"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PICTURE_BYTES = 5 * 1024 * 1024
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 
@@ -138,8 +142,29 @@ def _content(item: Mapping[str, Any]) -> list[str]:
     content = item.get("content")
     if content is None and item.get("role") == "assistant" and item.get("tool_calls"):
         return []
+    if isinstance(content, list) and item.get("role") == "user" and content:
+        return [p for part in cast("list[Any]", content) for p in _part(_object(part))]
     if not isinstance(content, str) or not content.strip():
         return ["content is not a text with something in it"]
+    return []
+
+
+def _part(part: Mapping[str, Any]) -> list[str]:
+    """What is wrong with one part of a user's message: a text, or a picture held by the request."""
+    if part.get("type") == "text" and set(part) == {"type", "text"}:
+        text = part["text"]
+        return [] if isinstance(text, str) and text.strip() else ["a text part is empty"]
+    if part.get("type") != "image_url" or set(part) != {"type", "image_url"}:
+        return [f"a part is neither a text nor a picture: {sorted(part)}"]
+    url = str(_object(part["image_url"]).get("url"))
+    if not url.startswith(_DATA_URL):
+        return [f"a picture is not one in the request itself: {url[:40]!r}"]
+    try:
+        picture = base64.b64decode(url.removeprefix(_DATA_URL), validate=True)
+    except ValueError:
+        return ["a picture is not base64"]
+    if not picture.startswith(_PNG) or len(picture) > _PICTURE_BYTES:
+        return [f"a picture is not a PNG of at most {_PICTURE_BYTES:,} bytes"]
     return []
 
 
