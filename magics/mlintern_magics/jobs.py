@@ -12,18 +12,20 @@ from typing import Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from mlintern_jupyter.backends import jobs_folder
+from mlintern_jupyter.backends.held import SessionBudget
 from mlintern_jupyter.config import record_root
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.jobs import JobSpec
-from mlintern_jupyter.notebook_api.jobs import cancel, find_job, show_card, submit
+from mlintern_jupyter.notebook_api.jobs import cancel, find_job, show_card, start, submit
 from mlintern_jupyter.notebook_api.show import say
 from mlintern_jupyter.notebook_api.text import job_line, job_table
 
-USAGE = "%%job NAME [--on local|kernel] [--timeout 4h] [--again]"
-JOBS_USAGE = "%jobs | %jobs cancel NAME | %jobs log NAME"
+USAGE = "%%job NAME [--on local|kernel] [--timeout 4h] [--max-usd USD] [--again]"
+JOBS_USAGE = "%jobs | %jobs start NAME | %jobs cancel NAME | %jobs log NAME"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_SUM = re.compile(r"\$?(\d{1,7}(?:\.\d{1,2})?)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LOG_LINES = 200
 
@@ -35,19 +37,36 @@ class JobOptions:
     name: str
     on: str = "local"
     timeout_s: float | None = None
+    max_usd: float | None = None
     again: bool = False
 
 
 @magics_class
 class JobMagics(Magics):
-    """The magics of jobs."""
+    """The magics of jobs.
+
+    Args:
+        shell: The IPython shell.
+        budget: Asked when a ``%%job`` cell runs: what the unattended session whose cell it is may
+            still spend; ``None`` when it is a person's cell, who is asked by the job being held.
+    """
+
+    def __init__(
+        self, shell: Any, budget: Callable[[], SessionBudget | None] = lambda: None
+    ) -> None:
+        super().__init__(shell)  # pyright: ignore[reportUnknownMemberType]
+        self.budget = budget
 
     @no_var_expand
     @cell_magic
     def job(self, line: str, cell: str) -> None:
         """Run the cell's body as a training script that outlives the kernel.
 
-        ``%%job NAME [--on local|kernel] [--timeout 4h] [--again]``
+        ``%%job NAME [--on local|kernel] [--timeout 4h] [--max-usd USD] [--again]``
+
+        With ``--max-usd``, or where ``usd_per_hour`` of the configuration gives this machine a
+        price, nothing runs yet: the job is held with its quote (price times ``--timeout``) until
+        ``%jobs start NAME``, or Start on its card in the sidebar. A quote above the cap is refused.
         """
         options = parse_job_line(line)
         check_script(cell)
@@ -57,8 +76,10 @@ class JobMagics(Magics):
             on=options.on,
             timeout_s=options.timeout_s,
             max_steps=_max_steps(os.environ.get("MLINTERN_MAX_STEPS", "")),
+            max_usd=options.max_usd,
         )
-        status, note = submit(spec, again=options.again, source=f"%%job {line}\n{cell}")
+        source = f"%%job {line}\n{cell}"
+        status, note = submit(spec, again=options.again, source=source, budget=self.budget())
         if status.state == "absent":
             say(note)
         else:
@@ -67,9 +88,17 @@ class JobMagics(Magics):
     @no_var_expand
     @line_magic
     def jobs(self, line: str) -> None:
-        """List jobs, or act on one: ``%jobs``, ``%jobs cancel NAME``, ``%jobs log NAME``."""
+        """List jobs, or act on one: ``%jobs``, ``%jobs start|cancel|log NAME``.
+
+        ``start`` is the yes to what a held job may cost.
+        """
         word, _, name = line.strip().partition(" ")
-        actions: dict[str, Callable[[str], str]] = {"": _table, "cancel": _cancel, "log": _log}
+        actions: dict[str, Callable[[str], str]] = {
+            "": _table,
+            "start": _start,
+            "cancel": _cancel,
+            "log": _log,
+        }
         if word not in actions:
             raise UsageError(f"there is no `%jobs {word}`", do=JOBS_USAGE)
         say(actions[word](name.strip()))
@@ -93,11 +122,11 @@ def parse_job_line(line: str) -> JobOptions:
             names.append(word)
         elif word == "--again":
             given["again"] = True
-        elif word in ("--on", "--timeout"):
+        elif word in _VALUED:
             if not value and not words:
                 raise UsageError(f"{word} needs a value", do=USAGE)
-            value = value or words.pop(0)
-            given |= {"on": _place(value)} if word == "--on" else {"timeout_s": _timeout(value)}
+            name, parse = _VALUED[word]
+            given[name] = parse(value or words.pop(0))
         else:
             raise UsageError(f"%%job has no option {word}", do=USAGE)
     if len(names) != 1:
@@ -157,6 +186,22 @@ def _timeout(text: str) -> float:
     return seconds
 
 
+def _max_usd(text: str) -> float:
+    match = _SUM.fullmatch(text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UsageError(
+            f"--max-usd {text} is not a sum above zero", do="write dollars as a number: 6 or 4.80"
+        )
+    return float(match[1])
+
+
+_VALUED: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "--on": ("on", _place),
+    "--timeout": ("timeout_s", _timeout),
+    "--max-usd": ("max_usd", _max_usd),
+}
+
+
 def _max_steps(text: str) -> int | None:
     if not text:
         return None
@@ -172,6 +217,11 @@ def _table(_: str) -> str:
     if not folders:
         return "no jobs here yet; a cell that begins with `%%job NAME` submits one"
     return job_table([jobs_folder.status_of(folder) for folder in folders])
+
+
+def _start(name: str) -> str:
+    status, note = start(name)
+    return f"{job_line(status)} · {note}" if note else job_line(status)
 
 
 def _cancel(name: str) -> str:

@@ -4,7 +4,8 @@
 
     intern_runs/jobs/<name>-<sha8>/
     ├── script.py         the cell's body, byte for byte
-    ├── spec.json         name, options, working folder, when it was submitted
+    ├── spec.json         name, options, terms, working folder, when it was submitted
+    ├── start.json        of a held job: who said yes, and which process starts it; made once
     ├── log.txt           standard output and error
     ├── pid.json          the runner: pid, start time, boot
     ├── metrics.jsonl     written by the script: {"step", "total_steps"?, name: number, ...}
@@ -24,7 +25,7 @@ import os
 import re
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,7 @@ from mlintern_jupyter.jobs import JobSpec, JobState, JobStatus
 from mlintern_jupyter.outputs import StreamText
 
 SCRIPT, SPEC, LOG, PID, EXIT = "script.py", "spec.json", "log.txt", "pid.json", "exit.json"
-METRICS, RESULT = "metrics.jsonl", "result.json"
+METRICS, RESULT, START = "metrics.jsonl", "result.json", "start.json"
 
 _KEY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)-[0-9a-f]{8}")
 _STARTING_S = 60.0
@@ -44,12 +45,22 @@ _TAIL_LINES = 40
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]")
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a job may cost, and whether it waits for a yes to that."""
+
+    usd_per_hour: float = 0.0
+    quote_usd: float | None = None
+    """The most it may cost; ``None`` for a job on a machine without a price."""
+    held: bool = False
+
+
 def jobs_root(record: Path) -> Path:
     """The folder that holds every job of a record."""
     return record / "jobs"
 
 
-def create(root: Path, spec: JobSpec, workdir: Path) -> Path | None:
+def create(root: Path, spec: JobSpec, workdir: Path, terms: Terms | None = None) -> Path | None:
     """Make the folder of a job that does not exist yet, complete or not at all.
 
     Returns:
@@ -61,6 +72,7 @@ def create(root: Path, spec: JobSpec, workdir: Path) -> Path | None:
     """
     about = {
         **{k: v for k, v in asdict(spec).items() if k != "script"},
+        **asdict(terms or Terms()),
         "v": 1,
         "key": spec.key,
         "sha256": spec.sha256,
@@ -104,7 +116,7 @@ def submissions(root: Path) -> list[Path]:
     """The folders of all jobs, oldest submission first."""
     if not root.is_dir():
         return []
-    found = [p for p in root.iterdir() if _KEY.fullmatch(p.name) and (p / SPEC).is_file()]
+    found = [p for p in root.iterdir() if is_key(p.name) and (p / SPEC).is_file()]
     return sorted(found, key=lambda p: (read_json(p / SPEC) or {}).get("submitted", 0.0))
 
 
@@ -112,6 +124,11 @@ def newest(root: Path, name: str) -> Path | None:
     """The folder of the newest submission of a job's name."""
     mine = [p for p in submissions(root) if name_of(p.name) == name]
     return mine[-1] if mine else None
+
+
+def is_key(name: str) -> bool:
+    """Whether a folder's name is a job's: no draft, no attempt that was moved aside."""
+    return _KEY.fullmatch(name) is not None
 
 
 def name_of(key: str) -> str:
@@ -157,13 +174,22 @@ def write_exit(
     return write_once(folder / EXIT, {**end, "ended": time.time()})
 
 
+def claim(folder: Path, by: str) -> bool:
+    """Take the one right to start a held job; False when somebody has it.
+
+    Never given back: if this process ends before the job runs, the job is lost, not started twice.
+    """
+    about = {**processes.identity(os.getpid()), "at": time.time(), "by": by}
+    return write_once(folder / START, about)
+
+
 def status_of(folder: Path) -> JobStatus:
     """Where a job stands, from its folder and the processes of this machine alone."""
     key = folder.name
     spec = read_json(folder / SPEC)
     if spec is None:
         return JobStatus(name_of(key), key, "absent")
-    state, code, reason, seconds = _state(folder, spec)
+    state, code, reason, seconds = standing(folder, spec)
     rows = read_metrics(folder)
     return JobStatus(
         name=str(spec.get("name", name_of(key))),
@@ -177,13 +203,22 @@ def status_of(folder: Path) -> JobStatus:
         metrics=tuple(rows),
         log_tail=log_tail(folder),
         outputs=read_json(folder / RESULT) or {},
+        cost_usd=cost_usd(spec, seconds),
+        quote_usd=spec.get("quote_usd"),
         voided=tripwire.void_reason(folder),
     )
 
 
-def _state(folder: Path, spec: dict[str, Any]) -> tuple[JobState, int | None, str, float]:
-    runner = read_json(folder / PID)
-    began = float((runner or {}).get("at", spec.get("submitted", 0.0)))
+def cost_usd(spec: dict[str, Any], seconds: float) -> float:
+    """What a job cost so far, at the price that held when it was submitted."""
+    return float(spec.get("usd_per_hour", 0.0)) * seconds / 3600
+
+
+def standing(folder: Path, spec: dict[str, Any]) -> tuple[JobState, int | None, str, float]:
+    """State, exit code, reason and seconds of a job; the cheap part of ``status_of``."""
+    runner, claimed = read_json(folder / PID), read_json(folder / START)
+    held = bool(spec.get("held")) and claimed is None and runner is None
+    began = float((runner or claimed or {}).get("at", spec.get("submitted", 0.0)))
     starting = runner is None and time.time() - began < _STARTING_S
     gone = not starting and (runner is None or not processes.is_alive(runner))
     # Read after the process: a runner that ends between the two has written it.
@@ -191,6 +226,8 @@ def _state(folder: Path, spec: dict[str, Any]) -> tuple[JobState, int | None, st
     if end is not None:
         code = end.get("code")
         return end["state"], code, str(end.get("reason", "")), float(end.get("seconds", 0.0))
+    if held:
+        return "held", None, "", 0.0
     if not gone:
         return "running", None, "", max(0.0, time.time() - began)
     last_sign = max(began, (folder / LOG).stat().st_mtime if (folder / LOG).exists() else began)
@@ -199,7 +236,7 @@ def _state(folder: Path, spec: dict[str, Any]) -> tuple[JobState, int | None, st
 
 def _why_lost(runner: dict[str, Any] | None) -> str:
     if runner is None:
-        return "it never started: the process that submitted it ended first"
+        return "it never started: the process that was to start it ended first"
     if runner.get("boot") != processes.boot_id():
         return f"the machine was restarted, or it ran on another one ({runner.get('host')})"
     return "its process is gone without saying how it ended (killed, or out of memory)"

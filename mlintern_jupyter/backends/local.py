@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlintern_jupyter.backends import child, jobs_folder, processes
 from mlintern_jupyter.backends.environment import environment_for
+from mlintern_jupyter.backends.jobs_folder import Terms
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus
 
@@ -31,15 +32,19 @@ class LocalBackend:
             record: The record's folder (``intern_runs``).
             workdir: Where scripts run, so that their relative paths are the notebook's.
         """
-        self._jobs = jobs_folder.jobs_root(record).absolute()
+        self.jobs = jobs_folder.jobs_root(record).absolute()
+        """The folder of all jobs."""
         self._workdir = workdir.absolute()
 
-    def submit(self, spec: JobSpec, *, again: bool = False) -> JobStatus:
+    def submit(
+        self, spec: JobSpec, *, again: bool = False, terms: Terms | None = None
+    ) -> JobStatus:
         """Start a job, or find the one that already has this identity.
 
         Args:
             spec: What is to run.
             again: Move a finished attempt aside and start a new one.
+            terms: What it may cost; a held job is written down and not started.
 
         Raises:
             UsageError: ``again`` for a job that still runs.
@@ -50,14 +55,15 @@ class LocalBackend:
                 f"the job {spec.name} is still running",
                 do=f"wait for it, or end it first: %jobs cancel {spec.name}",
             )
-        if again and (self._jobs / spec.key).exists():
-            jobs_folder.move_aside(self._jobs / spec.key)
-        folder = jobs_folder.create(self._jobs, spec, self._workdir)
-        if folder is not None:
-            self._start(spec, folder)
+        if again and (self.jobs / spec.key).exists():
+            jobs_folder.move_aside(self.jobs / spec.key)
+        folder = jobs_folder.create(self.jobs, spec, self._workdir, terms)
+        if folder is not None and not (terms and terms.held):
+            self.start(spec, folder)
         return self.status(spec.key)
 
-    def _start(self, spec: JobSpec, folder: Path) -> None:
+    def start(self, spec: JobSpec, folder: Path) -> None:
+        """Start the job of a folder; for a held one the caller has the claim. Never raises."""
         # -P: a file of the notebook's folder must not stand in for a module the runner needs.
         command = [sys.executable, "-P", "-m", child.__name__, str(folder)]
         try:
@@ -82,15 +88,21 @@ class LocalBackend:
 
     def status(self, key: str) -> JobStatus:
         """Where a job stands; works in a process that did not start it."""
-        return jobs_folder.status_of(self._jobs / key)
+        return jobs_folder.status_of(self.jobs / key)
 
     def cancel(self, key: str) -> JobStatus:
         """End the job and every child of it; asks first, kills after a bounded wait."""
-        folder = self._jobs / key
+        folder = self.jobs / key
         status = self.status(key)
-        runner = jobs_folder.read_json(folder / jobs_folder.PID)
-        if status.state != "running" or runner is None:
+        if status.state not in {"held", "running"}:
             return status
+        if not (folder / jobs_folder.PID).exists():
+            # A runner that starts meanwhile finds this and gives up, or is found below.
+            why = "cancelled before it was started; nothing ran"
+            jobs_folder.write_exit(folder, "cancelled", reason=why, seconds=0.0)
+        runner = jobs_folder.read_json(folder / jobs_folder.PID)
+        if runner is None:
+            return self.status(key)
         # Only the runner is asked: it ends its family and says how that went.
         processes.signal_one(runner, signal.SIGTERM)
         deadline = time.monotonic() + _CANCEL_S

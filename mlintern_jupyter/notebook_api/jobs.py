@@ -2,7 +2,8 @@
 
 A job's identity is its name and the hash of script and options. A finished one shows its result, a
 running one is found again, only ``--again`` submits it again. ``MLINTERN_RERUN=1`` really runs
-local jobs again, each once per process: that is how a record is reproduced.
+local jobs again, each once per process: that is how a record is reproduced. A job that costs money
+is held until somebody starts it (``backends/held``).
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from mlintern_jupyter.backends import jobs_folder
+from mlintern_jupyter.backends import held, jobs_folder
+from mlintern_jupyter.backends.held import SessionBudget
 from mlintern_jupyter.backends.kernel import KernelBackend
 from mlintern_jupyter.backends.local import LocalBackend
-from mlintern_jupyter.config import notebook_folder, record_root
+from mlintern_jupyter.config import load_config, notebook_folder, record_root
 from mlintern_jupyter.errors import InternError, JobFailed, UsageError
 from mlintern_jupyter.jobs import FINISHED, JobSpec, JobState, JobStatus
 from mlintern_jupyter.notebook_api.show import PAUSE_S, Output, in_batch, is_live, say, shown_path
-from mlintern_jupyter.notebook_api.text import job_line, job_markdown, thinned
+from mlintern_jupyter.notebook_api.text import how_to_start, job_line, job_markdown, thinned
 from mlintern_jupyter.record import recall
 
 _POLL_S = 0.25
@@ -72,8 +74,11 @@ class JobHandle:
     def result(self, timeout_s: float | None = None) -> JobResult:
         """Wait for the job and return what it made. Interrupting the cell leaves the job running.
 
+        A held job is waited for as well, until somebody starts or cancels it; in a notebook that a
+        program runs it is not, for there is nobody who could.
+
         Args:
-            timeout_s: Wait at most this many seconds; then the state is ``running``.
+            timeout_s: Wait at most this many seconds; then the state is ``running`` or ``held``.
 
         Raises:
             JobFailed: it failed, was cancelled or got lost while this process watched.
@@ -86,7 +91,7 @@ class JobHandle:
         status = _wait(status, output, timeout_s)
         update_card(status)
         if status.state not in FINISHED:
-            output.end(job_line(status))
+            output.end(_waits_for(status))
             return _result(status)
         if status.state != "completed" and status.key in _seen_running:
             output.end(job_line(status), record=_payload(status))
@@ -106,13 +111,16 @@ def job(name: str) -> JobHandle:
     return JobHandle(name)
 
 
-def submit(spec: JobSpec, *, again: bool, source: str) -> tuple[JobStatus, str]:
+def submit(
+    spec: JobSpec, *, again: bool, source: str, budget: SessionBudget | None = None
+) -> tuple[JobStatus, str]:
     """What a ``%%job`` cell does when it is run.
 
     Args:
         spec: The job.
         again: The person asks for a new submission.
         source: The cell's text, to know a cell of a recorded session.
+        budget: Of the unattended session whose cell this is: its yes to what the job may cost.
 
     Returns:
         Where the job stands, and a note for the person (may be empty).
@@ -135,11 +143,15 @@ def submit(spec: JobSpec, *, again: bool, source: str) -> tuple[JobStatus, str]:
     elif status.state == "running" and not again:
         _seen_running.add(spec.key)
         return status, "already running; this is where it stands"
-    elif not (again or once_more):
+    elif status.state in FINISHED and not (again or once_more):
         return status, "finished before; --again submits it again"
+    config = load_config()
+    terms = held.terms_for(spec, config.usd_per_hour, config.problem)
     _begun.add(spec.key)
     _seen_running.add(spec.key)
-    return backend.submit(spec, again=again or once_more), ""
+    if isinstance(backend, KernelBackend):
+        return backend.submit(spec, again=again or once_more), ""
+    return held.submit(backend, spec, terms, again=again or once_more, budget=budget), ""
 
 
 def show_card(status: JobStatus, note: str) -> None:
@@ -178,6 +190,8 @@ def _follow(key: str) -> None:
 
 
 def _card_text(status: JobStatus, note: str = "") -> tuple[str, str]:
+    if status.state == "held":
+        note = how_to_start(status)
     suffix = f" · {note}" if note else ""
     text = job_line(status) + suffix
     if status.state in {"failed", "lost"} and status.log_tail:
@@ -198,13 +212,21 @@ def _wait(status: JobStatus, output: Output, timeout_s: float | None) -> JobStat
             _seen_running.add(status.key)
             if deadline is not None and time.monotonic() >= deadline:
                 break
-            output.progress(job_line(status))
+            if status.state == "held" and in_batch():
+                break
+            output.progress(_waits_for(status))
             time.sleep(_POLL_S)
             status = jobs_folder.status_of(folder)
     except KeyboardInterrupt:
-        output.end(f"{job_line(status)} · it goes on; `%jobs cancel {status.name}` ends it")
+        still = "it stays held" if status.state == "held" else "it goes on"
+        output.end(f"{job_line(status)} · {still}; `%jobs cancel {status.name}` ends it")
         raise
     return status
+
+
+def _waits_for(status: JobStatus) -> str:
+    line = job_line(status)
+    return f"{line} · {how_to_start(status)}" if status.state == "held" else line
 
 
 def _result(status: JobStatus) -> JobResult:
@@ -249,6 +271,7 @@ def _payload(status: JobStatus) -> dict[str, Any]:
         "outputs": _outputs(status),
         "script_sha256": (spec or {}).get("script_sha256", ""),
         "voided": status.voided,
+        **({} if status.quote_usd is None else {"cost_usd": status.cost_usd}),
     }
 
 
@@ -286,26 +309,32 @@ def find_job(name: str) -> Path:
     Raises:
         UsageError: there is none; lists those there are.
     """
-    root = jobs_folder.jobs_root(record_root())
-    folder = jobs_folder.newest(root, name)
-    if folder is None:
-        names = sorted({jobs_folder.name_of(p.name) for p in jobs_folder.submissions(root)})
-        raise UsageError(
-            f"there is no job named {name or '(no name given)'}",
-            do=f"jobs here are {', '.join(names)}" if names else "no job was submitted here yet",
-        )
-    return folder
+    return held.find_job(record_root(), name)
+
+
+def start(name: str) -> tuple[JobStatus, str]:
+    """Start the held job of a name: the yes to its quote.
+
+    Returns:
+        Where the job stands, and a note for the person (may be empty).
+
+    Raises:
+        UsageError: there is no such job.
+    """
+    before = held.find_job(record_root(), name, "held")
+    was_held = jobs_folder.status_of(before).state == "held"
+    status = held.start_job(record_root(), before.name)
+    return status, "" if was_held else "it was not held; nothing was started"
 
 
 def cancel(name: str) -> JobStatus:
-    """End the newest job of a name and all its processes.
+    """End the newest job of a name and all its processes; a held one is given up.
 
     Raises:
         UsageError: there is none.
         InternError: it cannot be ended.
     """
-    key = find_job(name).name
-    status = LocalBackend(record_root(), notebook_folder()).cancel(key)
+    status = held.cancel_job(record_root(), name)
     update_card(status)
     if status.state == "running":
         raise InternError(f"the job {name} could not be ended", do=f"see %jobs log {name}")

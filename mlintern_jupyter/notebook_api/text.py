@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mlintern_jupyter.jobs import JobStatus
+from mlintern_jupyter.backends.held import dollars
+from mlintern_jupyter.jobs import FINISHED, JobStatus
 
 MOST_ROWS = 60
 """Metric rows a record carries; the job's folder has them all."""
@@ -22,6 +23,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def how_to_start(status: JobStatus) -> str:
+    """What a held job waits for."""
+    return (
+        f"nothing runs yet: Start on its card in the sidebar, or `%jobs start {status.name}`, is"
+        " the yes to this sum"
+    )
 
 
 def job_line(status: JobStatus) -> str:
@@ -44,10 +53,7 @@ def job_markdown(status: JobStatus, note: str = "") -> str:
 def job_table(statuses: Sequence[JobStatus]) -> str:
     """All jobs, one line each."""
     rows = [("NAME", "STATE", "STEP", "TIME", "LAST")]
-    rows += [
-        (s.name, s.state, _step(s) or "-", duration(s.seconds), _numbers(s) or s.reason)
-        for s in statuses
-    ]
+    rows += [(s.name, s.state, _step(s) or "-", duration(s.seconds), _last(s)) for s in statuses]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = (
         "  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[4]])
@@ -64,12 +70,30 @@ def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [rows[round(i * last / (MOST_ROWS - 1))] for i in range(MOST_ROWS)]
 
 
+def _last(status: JobStatus) -> str:
+    if status.state == "held":
+        return f"{_money(status)}; `%jobs start {status.name}`"
+    return " · ".join(part for part in (_numbers(status) or status.reason, _money(status)) if part)
+
+
+def _money(status: JobStatus) -> str:
+    """What a job costs; empty where this machine has no price."""
+    if status.quote_usd is None or status.cost_usd is None:
+        return ""
+    quote = dollars(status.quote_usd)
+    if status.state == "held":
+        return f"costs up to {quote}"
+    spent = dollars(status.cost_usd)
+    return spent if status.state in FINISHED else f"{spent} of at most {quote}"
+
+
 def _details(status: JobStatus) -> list[str]:
     said = [
         status.reason,
-        duration(status.seconds),
+        "" if status.state == "held" else duration(status.seconds),
         f"step {_step(status)}" if _step(status) else "",
         _numbers(status),
+        _money(status),
         f"VOID: {status.voided}" if status.voided else "",
     ]
     return [text for text in said if text]

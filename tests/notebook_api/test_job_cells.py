@@ -253,8 +253,8 @@ def test_jobs_are_listed_read_and_ended_by_name(
     assert shown[3].split()[:2] == ["long", "cancelled"]
     with pytest.raises(UsageError, match="no job named shrot"):
         magics.jobs("cancel shrot")
-    with pytest.raises(UsageError, match="no `%jobs start`"):
-        magics.jobs("start long")
+    with pytest.raises(UsageError, match="no `%jobs pause`"):
+        magics.jobs("pause long")
 
 
 def test_a_script_that_does_not_parse_is_refused_with_its_line(
@@ -283,6 +283,13 @@ def test_a_script_that_does_not_parse_is_refused_with_its_line(
         ("a --on moon", "no place moon"),
         ("a --on hf:a10g-large --timeout 4h", "not in this version"),
         ("a --on slurm:gpu", "not in this version"),
+        ("a --max-usd", "needs a value"),
+        ("a --max-usd six", "not a sum above zero"),
+        ("a --max-usd 0", "not a sum above zero"),
+        ("a --max-usd -6", "not a sum above zero"),
+        ("a --max-usd 1e3", "not a sum above zero"),
+        ("a --max-usd inf", "not a sum above zero"),
+        ("a --max-usd 1,000", "not a sum above zero"),
     ],
 )
 def test_a_bad_line_is_refused_with_the_way_to_write_it(line: str, says: str) -> None:
@@ -291,8 +298,9 @@ def test_a_bad_line_is_refused_with_the_way_to_write_it(line: str, says: str) ->
     assert refused.value.do
 
 
-def test_a_line_holds_place_timeout_and_again() -> None:
-    options = parse_job_line("sft-1 --on=kernel --timeout 1.5h --again")
+def test_a_line_holds_place_timeout_cap_and_again() -> None:
+    options = parse_job_line("sft-1 --on=kernel --timeout 1.5h --again --max-usd=$4.80")
+    assert options.max_usd == 4.8
     assert (options.name, options.on, options.timeout_s) == ("sft-1", "kernel", 5400.0)
     assert options.again
 
