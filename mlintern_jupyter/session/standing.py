@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from mlintern_jupyter import __version__
+from mlintern_jupyter.backends.held import dollars
 from mlintern_jupyter.backends.job_views import job_views
 from mlintern_jupyter.bench.catalogue import names as benchmark_names
 from mlintern_jupyter.bench.readiness import ABILITIES_MISSING
 from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.config import load_config
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.models.names import providers, resolve
 from mlintern_jupyter.policy.autorun import may_run_alone
@@ -41,7 +43,8 @@ _PLAN_STATES = {"pending": "todo"}
 _URL = re.compile(r"https?://[^\s)>\]\"'`]+")
 _DATASET = re.compile(r"load_dataset\(\s*(['\"])([\w.-]+/[\w.-]+)\1")
 _MAX_USD = re.compile(r"--max-usd[= ]\$?([\d.]+)")
-_ON = re.compile(r"--on[= ](\S+)")
+_TIMEOUT = re.compile(r"--timeout[= ](\d+(?:\.\d+)?)([smhd])")
+_HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
 _ASKED = lru_cache(maxsize=256)(may_run_alone)
 
 
@@ -136,16 +139,23 @@ def _pending(state: SessionState) -> Iterable[PendingCellView]:
             )
 
 
-def _cost(source: str) -> str:
-    """What a job of the cell may cost, as its first line says; nothing runs here for money."""
+def job_cost(source: str, usd_per_hour: float | None) -> str:
+    """What running a ``%%job`` cell may cost, in words; empty where nothing is to pay.
+
+    Args:
+        source: the cell's text; any other cell costs nothing.
+        usd_per_hour: the price of this machine; ``None`` if it is not known.
+    """
     first = source.lstrip().partition("\n")[0]
     if not first.startswith("%%job"):
         return ""
-    cap, place = _MAX_USD.search(first), _ON.search(first)
-    on = place[1] if place else "local"
-    if cap:
-        return f"at most ${cap[1]} on {on}"
-    return "" if on in {"local", "kernel"} else f"price of {on} unknown"
+    cap, time_limit = _MAX_USD.search(first), _TIMEOUT.search(first)
+    if usd_per_hour == 0 and cap is None:
+        return ""
+    if usd_per_hour is None or time_limit is None:
+        return "cost not known" + (f", cap ${cap[1]}" if cap else "")
+    quote = usd_per_hour * float(time_limit[1]) * _HOURS[time_limit[2]]
+    return f"up to {dollars(quote)}, held until you start it"
 
 
 def best_score(runs: Iterable[Mapping[str, Any]]) -> ScoreView | None:
@@ -191,6 +201,12 @@ def _sources(cells: Iterable[CellRecord]) -> list[SourceView]:
         for url in named:
             found.setdefault(url, SourceView(url, proposed.cell_id, proposed.kind))
     return list(found.values())
+
+
+def _cost(source: str) -> str:
+    # The configuration is read only where there is a job to price.
+    is_job = source.lstrip().startswith("%%job")
+    return job_cost(source, load_config().usd_per_hour) if is_job else ""
 
 
 @lru_cache(maxsize=512)
