@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from mlintern_jupyter.cells import source_sha256
-from mlintern_jupyter.events import CellEnded, Fact, Signal, TurnEnded, TurnStarted, to_wire
+from mlintern_jupyter.events import (
+    CellEnded,
+    EffectSettled,
+    Fact,
+    Signal,
+    TurnEnded,
+    TurnStarted,
+    to_wire,
+)
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.card import card_bundle
@@ -29,6 +37,8 @@ class WireSink:
         """Send a committed fact with its number."""
         if isinstance(fact, CellEnded):
             fact = replace(fact, outputs=())
+        elif isinstance(fact, EffectSettled):
+            fact = replace(fact, images=())
         self._bridge.say(FactSaid(self._session, number, to_wire(fact)))
 
     def signal(self, signal: Signal) -> None:
