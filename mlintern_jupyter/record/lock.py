@@ -16,10 +16,11 @@ import json
 import os
 import socket
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
+from traitlets.config.application import Application
 
 from mlintern_jupyter.errors import LedgerLocked
 from mlintern_jupyter.record.durable import write_all
@@ -42,12 +43,16 @@ class Holder:
     started: float
     """When the process started, in seconds since the epoch: tells a reused pid apart."""
     boot: str
+    connection_file: str = field(default="", compare=False)
+    """Of the kernel it is, so that a terminal can ask it: the path, never the key in it. Empty for
+    a process that is no kernel."""
 
     @classmethod
     def here(cls) -> Holder:
         """This process."""
         pid = os.getpid()
-        return cls(socket.gethostname(), pid, psutil.Process(pid).create_time(), boot_id())
+        started = psutil.Process(pid).create_time()
+        return cls(socket.gethostname(), pid, started, boot_id(), _connection_file())
 
     def lives(self) -> bool:
         """Whether the process still runs; one on another machine is taken to."""
@@ -117,6 +122,34 @@ class Lock:
             os.close(self._descriptor)
             self._descriptor = -1
             _held.discard(self._key)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Who holds a record now, by its lock file; ``None`` if nobody does.
+
+    One on another machine cannot be checked and is taken to hold it.
+    """
+    with _guard:
+        try:
+            # Closing a descriptor of a file that is locked here would give that lock back.
+            if _key(path.stat()) in _held:
+                return Holder.here()
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            holder = _read(descriptor)
+        finally:
+            os.close(descriptor)
+    return holder if holder is not None and holder.lives() else None
+
+
+def _connection_file() -> str:
+    if not Application.initialized():
+        return ""
+    # A kernel is an application that has this; asking it loads nothing that is not there.
+    path = str(getattr(Application.instance(), "abs_connection_file", ""))
+    return str(Path(path).absolute()) if path else ""
 
 
 def boot_id() -> str:
