@@ -9,11 +9,15 @@ from mlintern_jupyter.events import (
     FACTS,
     CellEnded,
     CellProposed,
+    CellReturned,
     CellStarted,
     Decided,
     EffectIntended,
     EffectSettled,
     HeldOutRead,
+    HoldChanged,
+    KindAllowed,
+    ModeChanged,
     Nudged,
     OwnCellRan,
     PlanChanged,
@@ -171,6 +175,71 @@ def test_a_skipped_cell_tells_why_and_may_still_be_run():
     assert (state.outcome_of("a").state, state.outcome_of("a").source) == ("done", "print(2)")
 
 
+def test_a_refusal_that_is_taken_back_proposes_the_cell_again_and_tells_the_model():
+    refused = Decided("a", False, "person", "not in the notebook any more")
+    state = live(STARTED, TURN, PROPOSED, refused, CellReturned("a"))
+    assert state.state_of("a") == "proposed"
+    assert state.outcome_of("a") is None
+    assert state.messages[-1].text.startswith("[The person put your cell a back")
+    before = len(state.messages)
+    for n in numbered([CellReturned("a"), CellReturned("another's")], 6):
+        state.apply(n)
+    assert len(state.messages) == before
+
+
+def test_a_cell_that_ends_after_its_call_was_answered_is_told_in_one_line():
+    state = live(
+        STARTED, TURN, one_step()[1], replace(PROPOSED, call="c1"), CellStarted("a", "s", "one"),
+        EffectSettled(1, "c1", "write_cell", True, "still running"),
+        CellEnded("a", "failed", "ValueError: x\nmore", 2.0),
+    )  # fmt: skip
+    told = state.messages[-1]
+    assert (told.role, "\n" in told.text) == ("user", False)
+    assert told.text.startswith("[Your cell a ended: failed after 2.0 s (ValueError: x).")
+
+
+def test_a_cell_that_a_call_waits_for_is_told_by_that_call_alone():
+    waiting = ToolCall("c2", "wait_cell", '{"cell_id": "a"}')
+    state = live(
+        STARTED, TURN, one_step()[1], replace(PROPOSED, call="c1"), CellStarted("a", "s", "one"),
+        EffectSettled(1, "c1", "write_cell", True, "still running"),
+        Replied(2, "", (waiting,), "tool_calls", "m"),
+        EffectIntended(2, "c2", "wait_cell", {"cell_id": "a"}),
+        CellEnded("a", "done", "", 2.0),
+        EffectSettled(2, "c2", "wait_cell", True, "it printed 1"),
+    )  # fmt: skip
+    assert roles(state)[-2:] == ["assistant", "tool"]
+    assert live(STARTED, TURN, *one_step()).messages[-1].text == "it printed 1"
+
+
+def test_what_a_person_said_for_one_turn_ends_with_it():
+    said = (KindAllowed("plot"), KindAllowed("plot"), KindAllowed("eval"), HoldChanged(True, "why"))
+    state = live(STARTED, TURN, *said)
+    assert (state.allowed_kinds, state.held) == (("plot", "eval"), "why")
+    assert live(STARTED, TURN, *said, HoldChanged(False)).held == ""
+    for end in (
+        TurnEnded(1, "completed", "", ""),
+        TurnStarted(2, "go on", "%%intern go on"),
+    ):
+        state = live(STARTED, TURN, *said, end)
+        assert (state.allowed_kinds, state.held) == ((), "")
+    assert live(STARTED, TURN, *said, TurnResumed(1, "")).held == ""
+
+
+def test_the_mode_is_the_one_switched_to_last():
+    state = live(STARTED, TURN, ModeChanged("auto"), TurnEnded(1, "completed", "", ""))
+    assert state.mode == "auto"
+
+
+def test_own_cells_are_kept_ten_and_those_already_in_line_are_counted_for_the_turn():
+    ran = [OwnCellRan(f"o{i}", f"x = {i}", "done", queued=i < 3) for i in range(12)]
+    state = live(STARTED, TURN, *ran)
+    assert [own.cell_id for own in state.own_cells] == [f"o{i}" for i in range(2, 12)]
+    assert state.queued_cells == 3
+    state = live(STARTED, TURN, *ran, TurnStarted(2, "again", "%%intern again"))
+    assert state.queued_cells == 0
+
+
 def test_a_cell_run_again_has_the_outcome_of_its_last_run():
     first = (CellStarted("a", "s", "one"), CellEnded("a", "failed", "NameError: x", 1.0))
     state = live(STARTED, PROPOSED, *first, CellStarted("a", "s", "two"))
@@ -213,6 +282,10 @@ facts = st.one_of(
     st.builds(EffectIntended, st.integers(1, 9), ids, st.just("t"), st.just({})),
     st.builds(Steered, st.text()),
     st.builds(OwnCellRan, ids, st.text(), st.just("done")),
+    st.builds(CellProposed, ids, ids, st.just("eval"), st.just("code"), st.just("1")),
+    st.builds(CellEnded, ids, st.just("done"), st.just(""), st.just(1.0)),
+    st.builds(Decided, ids, st.just(False), st.just("person")),
+    st.builds(CellReturned, ids),
     st.builds(TurnStarted, st.integers(1, 9), st.text(), st.text()),
     st.builds(TurnResumed, st.integers(1, 9), st.text(max_size=3)),
     st.builds(TurnEnded, st.integers(1, 9), st.just("completed"), st.text(), st.text()),

@@ -1,3 +1,4 @@
+import asyncio
 import re
 
 import pytest
@@ -281,3 +282,86 @@ def test_plan_that_breaks_a_rule_is_refused(states):
     with pytest.raises(ToolError):
         plan(notebook, *states)
     assert notebook.facts == []
+
+
+def test_the_stretch_until_a_person_decides_is_waiting_and_the_run_is_work():
+    notebook = Notebook()
+    write(notebook)
+    kinds = [type(fact).__name__ for fact in notebook.facts]
+    assert notebook.waits == ["waiting", "working"]
+    assert kinds == ["CellProposed", "CellStarted", "CellEnded"]
+    alone = Notebook(auto_run=True)
+    write(alone)
+    assert alone.waits == []
+
+
+def test_whether_a_cell_runs_alone_is_judged_by_its_kind_and_text():
+    asked = []
+    notebook = Notebook(auto_run=lambda kind, source: asked.append((kind, source)) or False)
+    write(notebook, "2 + 2")
+    notebook.call("evaluate", call="call-2", task="nano/mcq", name="base", model="m")
+    assert asked[0] == ("dataset", "2 + 2")
+    assert asked[1][0] == "eval"
+    assert 'evaluate("m", task="nano/mcq", name="base")' in asked[1][1]
+    assert notebook.asked_to_run == []
+
+
+def test_the_expectation_is_recorded_with_the_proposal():
+    notebook = Notebook()
+    write(notebook)
+    assert notebook.of(CellProposed)[0].why == "to see"
+
+
+@pytest.mark.parametrize(
+    ("speaks", "state", "says"),
+    [
+        ("before", "proposed", "still waits for the person"),
+        ("while it runs", "running", "not ended"),
+    ],
+)
+def test_a_call_comes_back_early_when_the_person_speaks(speaks, state, says):
+    notebook = Notebook(persons=[Person(speaks=speaks)])
+    result = write(notebook)
+    assert result.ok
+    (proposed,) = notebook.of(CellProposed)
+    assert result.facts == {"cell": proposed.cell_id, "state": state}
+    assert says in result.text
+    assert "wait_cell" in result.text
+    assert notebook.waits == ["waiting", "working"]
+
+
+def test_waiting_on_brings_what_the_call_would_have_brought():
+    notebook = Notebook(persons=[Person(speaks="before")])
+    cell_id = write(notebook, "lr = 1").facts["cell"]
+    notebook.attention = asyncio.Event()
+    notebook.persons.append(Person(edit="lr = 2", outputs=(stdout("seen\n"),), records=(EVAL,)))
+    result = notebook.call("wait_cell", call="call-2", cell_id=cell_id)
+    assert "-lr = 1\n+lr = 2" in result.text
+    assert "seen" in result.text
+    assert result.facts["eval"]["accuracy"] == 0.31
+    assert len(notebook.of(RunRecorded)) == 1
+    assert len(notebook.inserted) == 1
+
+
+def test_waiting_for_a_cell_that_ended_answers_at_once_even_when_the_person_spoke():
+    notebook = Notebook(persons=[Person(outputs=(stdout("seen\n"),))])
+    cell_id = write(notebook).facts["cell"]
+    notebook.attention.set()
+    assert "seen" in notebook.call("wait_cell", call="call-2", cell_id=cell_id).text
+
+
+def test_waiting_for_a_cell_runs_it_where_the_mode_lets_it_now():
+    notebook = Notebook(persons=[Person(speaks="before")])
+    cell_id = write(notebook).facts["cell"]
+    notebook.attention = asyncio.Event()
+    notebook.auto_run = True
+    notebook.call("wait_cell", call="call-2", cell_id=cell_id)
+    assert notebook.asked_to_run == [cell_id]
+
+
+def test_a_cell_of_the_person_or_of_markdown_is_not_waited_for():
+    notebook = Notebook(own=[CellView("own-1", "code", "mine = 1")])
+    with pytest.raises(ToolError, match="no cell of this session"):
+        notebook.call("wait_cell", cell_id="own-1")
+    cell_id = write(notebook, "# Known", kind="note").facts["cell"]
+    assert notebook.call("wait_cell", call="c2", cell_id=cell_id).facts["state"] == "written"
