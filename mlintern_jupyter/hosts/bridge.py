@@ -14,79 +14,48 @@ Not covered: a kernel whose ``control_handlers`` are missing (xeus-python); it h
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Protocol
 
-from IPython.core.error import InputRejected
-
-from mlintern_jupyter.cells import CellState, CellView
-from mlintern_jupyter.errors import InternError, Interrupted, UsageError
+from mlintern_jupyter.cells import CellState
+from mlintern_jupyter.errors import InternError, Interrupted
+from mlintern_jupyter.events import OwnCellRan
+from mlintern_jupyter.hosts.answers import Answers, sent_at
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
+from mlintern_jupyter.hosts.gate import Gate
+from mlintern_jupyter.hosts.leader import Leader
 from mlintern_jupyter.hosts.outbox import Outbox
-from mlintern_jupyter.hosts.own_cells import first_line, names_bound, speaks_to_the_intern
+from mlintern_jupyter.hosts.own_cells import (
+    WaitingLine,
+    begins_a_turn,
+    first_line,
+    names_bound,
+    speaks_to_the_intern,
+)
+from mlintern_jupyter.hosts.owner import CellOwner, Ended
+from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import (
     COMM_ID,
     CONTROL_REPLY,
     CONTROL_REQUEST,
     PING_TIMEOUT_S,
-    WIRE_VERSION,
+    Leads,
     Ping,
     ToPeer,
-    to_json,
 )
 
-
-@dataclass(frozen=True)
-class Ended:
-    """How an execution ended."""
-
-    state: CellState
-    source: str
-    error: str
-    seconds: float
-    outputs: tuple[dict[str, Any], ...]
-    records: tuple[dict[str, Any], ...]
+_QUEUED_KEPT = 100
 
 
-class CellOwner(Protocol):
-    """A session's host, as the bridge knows it. Called from the main and the control thread."""
-
-    def owns(self, cell_id: str) -> bool:
-        """Whether the cell is one of its proposals."""
-        ...
-
-    def cell_starts(self, cell_id: str, source: str) -> None:
-        """Raises ``InternError`` when the code must not run."""
-        ...
-
-    def cell_ended(self, cell_id: str, ended: Ended) -> None:
-        """A cell it owns ran."""
-        ...
-
-    def own_cell_ran(
-        self, cell_id: str, line: str, state: CellState, names: tuple[str, ...]
-    ) -> None:
-        """A cell nobody proposed ran."""
-        ...
-
-    def cell_not_run(self, cell_id: str, state: str, reason: str) -> None:
-        """A cell it owns will not run now."""
-        ...
-
-    def cells_read(self, request: str, cells: Sequence[CellView]) -> bool:
-        """Whether this host had asked."""
-        ...
-
-    def wanted(self) -> list[str]:
-        """Cells that wait for a person."""
-        ...
+def _no_view() -> KernelView | None:
+    return None
 
 
 class LocalPeer(Protocol):
@@ -105,30 +74,6 @@ class LocalPeer(Protocol):
         ...
 
 
-class CellRefused(InputRejected):
-    """Raised before the first line of a cell whose start could not be recorded."""
-
-    def __init__(self, reason: InternError) -> None:
-        self.reason = reason
-        super().__init__(f"this cell did not run: {reason}")
-
-    def _render_traceback_(self) -> list[str]:
-        return str(self).splitlines()
-
-
-class _Gate:
-    """An AST transformer: what IPython offers to reject a cell (hooks cannot)."""
-
-    def __init__(self) -> None:
-        self.closed_by: InternError | None = None
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if self.closed_by is not None:
-            reason, self.closed_by = self.closed_by, None
-            raise CellRefused(reason)
-        return node
-
-
 @dataclass(frozen=True)
 class _Running:
     info: Any
@@ -138,6 +83,10 @@ class _Running:
     owner: CellOwner | None
     capture: Capture
     started: float
+    client: str
+    """The session in the header of its request; empty without a kernel."""
+    sent: float | None
+    """When, by the clock of that client."""
     outer: _Running | None
     """The cell whose code runs this one, e.g. ``%intern next``."""
 
@@ -150,6 +99,8 @@ class Bridge:
         on_command: takes a session id and a command as JSON; runs on the control thread, so it
             only hands over. What it raises is the peer's answer.
         status: more for the answer to AskStatus, at least ``{"active": [session ids]}``.
+        view: everything a page shows, for an AskStatus that wants the whole; on the control
+            thread, so it must not block.
     """
 
     def __init__(
@@ -157,23 +108,31 @@ class Bridge:
         ip: Any,
         on_command: Callable[[str, dict[str, Any]], None],
         status: Callable[[], dict[str, Any]],
+        view: Callable[[], KernelView | None] = _no_view,
     ) -> None:
-        self.peer: str | None = None
         self.local: LocalPeer | None = None
         """Set where nobody answered: it hears what a page would."""
         self._ip = ip
         self._kernel: Any = getattr(ip, "kernel", None)
         self._session: Any = getattr(self._kernel, "session", None)
-        self._on_command = on_command
-        self._status = status
         self._pid = os.getpid()
         self._open = True
-        self._hello = threading.Event()
-        self._sending = threading.Lock()
-        self._outbox = Outbox()
         self._hosts: tuple[CellOwner, ...] = ()
         self._running: _Running | None = None
-        self._gate = _Gate()
+        self._line = WaitingLine()
+        self._queued: deque[OwnCellRan] = deque(maxlen=_QUEUED_KEPT)
+        self._gate = Gate()
+        self._outbox = Outbox(self._send)
+        self._leader = Leader(lambda tab: self.say(Leads(tab)))
+        self._answers = Answers(
+            outbox=self._outbox,
+            leader=self._leader,
+            line=self._line,
+            hosts=lambda: self._hosts,
+            on_command=on_command,
+            status=status,
+            view=view,
+        )
         self._handler = self._on_request
         self._handlers: dict[str, Any] = getattr(self._kernel, "control_handlers", {})
         before = getattr(self._handlers.get(CONTROL_REQUEST), "__self__", None)
@@ -198,7 +157,7 @@ class Bridge:
         if self._tap is not None:
             self._tap.close()
         self._hosts = ()
-        self.peer = None
+        self._answers.peer = None
 
     def attach(self, host: CellOwner) -> None:
         """From now on this host is asked about cells."""
@@ -209,20 +168,40 @@ class Bridge:
         self._hosts = tuple(h for h in self._hosts if h is not host)
 
     @property
+    def peer(self) -> str | None:
+        """What said hello last (``lab``, ``headless``); ``None`` when nobody is there."""
+        return self._answers.peer
+
+    @property
     def current_cell_id(self) -> str:
         """Id of the cell that runs now, as its front end sent it; empty if it sends none."""
         running = self._running
         return "" if running is None else running.info.cell_id or ""
+
+    @property
+    def current_client(self) -> str:
+        """The client that sent the cell that runs now; empty if none runs."""
+        running = self._running
+        return "" if running is None else running.client
+
+    def lead_here(self) -> None:
+        """The cell that runs now sets the intern to work: the page that sent it leads."""
+        if self.current_client:
+            self._leader.magic_ran(self.current_client)
+
+    def take_queued(self) -> Iterator[OwnCellRan]:
+        """Cells that stood in line and ran before a turn was open; each is given once."""
+        while self._queued:
+            yield self._queued.popleft()
 
     def update_display(self, display_id: str, data: dict[str, Any]) -> None:
         """Change what a display shows, from any thread and after its cell ended."""
         if not self._alive() or self._session is None:
             return
         content = {"data": data, "metadata": {}, "transient": {"display_id": display_id}}
-        with self._sending:
-            self._session.send(
-                self._kernel.iopub_socket, "update_display_data", content=content, parent={}
-            )
+        self._session.send(
+            self._kernel.iopub_socket, "update_display_data", content=content, parent={}
+        )
 
     def say(self, message: ToPeer) -> None:
         """Send a message from any thread; it is kept for replay where it must not be lost."""
@@ -230,109 +209,39 @@ class Bridge:
             return
         if self.local is not None:
             self.local.hear(message)
-        if self._session is None:
-            return
-        # One lock over numbering and sending: numbers go up on the wire, so a gap is a loss.
-        with self._sending:
-            number = self._outbox.add(message)
-            self._session.send(
-                self._kernel.iopub_socket,
-                "comm_msg",
-                content={"comm_id": COMM_ID, "data": to_json(message) | {"seq": number}},
-                parent={},
-            )
+        self._outbox.say(message)
 
     def await_peer(self, timeout_s: float = PING_TIMEOUT_S) -> bool:
         """Whether a peer answers a ping in time. Blocks; the answer comes on the control thread."""
         if self._session is None:
             return False
-        self._hello.clear()
+        self._answers.greeted.clear()
         self.say(Ping())
-        return self._hello.wait(timeout_s)
+        return self._answers.greeted.wait(timeout_s)
 
     def hear(self, message: dict[str, Any]) -> None:
         """Take a message of the local peer, as if it had come over the wire."""
-        self._answer(message)
+        self._answers.hear(message, client="")
 
-    def forget_cell(self, cell_id: str) -> None:
-        """The cell is gone from the notebook: it is not inserted again by a replay."""
-        with self._sending:
-            self._outbox.forget_cell(cell_id)
-
-    def forget_run(self, cell_id: str) -> None:
-        """The cell is not to be run a second time by a replay."""
-        with self._sending:
-            self._outbox.forget_run(cell_id)
+    def mark_of(self, cell_id: str) -> dict[str, Any] | None:
+        """The newest mark this kernel gave a cell; ``None`` if it gave none."""
+        return self._outbox.mark_of(cell_id)
 
     def forget_request(self, request: str) -> None:
         """A question nobody waits for any more."""
-        with self._sending:
-            self._outbox.forget_request(request)
+        self._outbox.forget_request(request)
+
+    def _send(self, data: dict[str, Any]) -> None:
+        if self._session is not None:
+            content = {"comm_id": COMM_ID, "data": data}
+            self._session.send(self._kernel.iopub_socket, "comm_msg", content=content, parent={})
 
     def _alive(self) -> bool:
         return self._open and os.getpid() == self._pid
 
-    # The control thread ---------------------------------------------------------------------
-
     def _on_request(self, stream: Any, ident: Any, request: dict[str, Any]) -> None:
-        answer: dict[str, Any]
-        try:
-            answer = {"ok": True, **self._answer(request["content"])}
-        except InternError as error:
-            answer = {"ok": False, "what": error.what, "why": error.why, "do": error.do}
-        except Exception as error:  # noqa: BLE001  the peer waits: no reply would hang it
-            why = f"{type(error).__name__}: {error}"
-            answer = {"ok": False, "what": "the request was not understood", "why": why, "do": ""}
-        answer.setdefault("seq", self._outbox.last)
+        answer = self._answers.to(request)
         self._session.send(stream, CONTROL_REPLY, answer, parent=request, ident=ident)
-
-    def _answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        kind = message["kind"]
-        if kind == "hello":
-            return self._greet(message)
-        if kind == "status":
-            return self._standing()
-        if kind == "command":
-            self._on_command(message["session"], message["command"])
-        elif kind == "cells":
-            cells = [CellView(**cell) for cell in message["cells"]]
-            any(host.cells_read(message["request"], cells) for host in self._hosts)
-        elif kind == "not_run":
-            self._not_run(message["cell_id"], message["state"], message.get("reason", ""))
-        else:
-            raise UsageError(f"there is no message {kind!r}")
-        return {}
-
-    def _greet(self, message: dict[str, Any]) -> dict[str, Any]:
-        if message["wire"] != WIRE_VERSION:
-            raise UsageError(
-                f"the notebook's side speaks wire version {message['wire']}, "
-                f"this kernel speaks {WIRE_VERSION}",
-                do="install the same version of mlintern-jupyter where the Jupyter server runs "
-                "and where the kernel runs",
-            )
-        with self._sending:
-            last = self._outbox.last
-            # A number this kernel never gave is from the one before its restart.
-            seen = message["last_seq"] if message["last_seq"] <= last else 0
-            missed = self._outbox.after(seen)
-        self.peer = message["peer"]
-        self._hello.set()
-        return {"wire": WIRE_VERSION, "seq": last, "messages": missed}
-
-    def _standing(self) -> dict[str, Any]:
-        # Read in this order: what a session says before it ends is numbered below ``seq``.
-        wanted = [cell for host in self._hosts for cell in host.wanted()]
-        return {"wanted": wanted, **self._status(), "seq": self._outbox.last}
-
-    def _not_run(self, cell_id: str, state: str, reason: str) -> None:
-        owner = self._owner(cell_id)
-        if owner is None:
-            raise UsageError(f"no session in this kernel has a cell {cell_id}")
-        self.forget_run(cell_id)
-        if state == "missing":
-            self.forget_cell(cell_id)
-        owner.cell_not_run(cell_id, state, reason)
 
     # The main thread ------------------------------------------------------------------------
 
@@ -341,18 +250,18 @@ class Bridge:
             return None
         return next((host for host in self._hosts if host.owns(cell_id)), None)
 
-    def _request_id(self) -> str:
+    def _request(self) -> dict[str, Any]:
         parent: Any = self._kernel.get_parent("shell") if self._session is not None else None
-        return parent["header"]["msg_id"] if parent else ""
+        return parent["header"] if parent else {"msg_id": "", "session": ""}
 
     def _before_cell(self, info: Any) -> None:
         # Subshells run beside the notebook's cells and are nobody's.
         if not self._alive() or threading.current_thread() is not threading.main_thread():
             return
-        request = self._request_id()
+        request = self._request()
         claimed = None if self.local is None else self.local.claims(info.raw_cell)
         outer = self._running
-        if outer is not None and outer.capture.parent_id != request:
+        if outer is not None and outer.capture.parent_id != request["msg_id"]:
             outer = None
         # A cell that runs another one (``run_cell`` in its code) stays the one that runs, unless
         # the other is a proposal.
@@ -360,15 +269,21 @@ class Bridge:
             return
         cell_id, source = claimed or (info.cell_id or "", info.raw_cell)
         owner = self._owner(cell_id)
-        capture = Capture(request)
-        self._running = _Running(info, cell_id, source, owner, capture, monotonic(), outer)
+        capture = Capture(request["msg_id"])
+        client, sent = request["session"], sent_at(request)
+        self._line.heard(client, sent, time())
+        self._running = _Running(
+            info, cell_id, source, owner, capture, monotonic(), client, sent, outer
+        )
         if self._tap is not None:
             self._tap.capture = capture
         if owner is None:
+            if begins_a_turn(source):
+                self._queued.clear()
             return
-        self.forget_run(cell_id)
+        asked = self._outbox.forget_run(cell_id)
         try:
-            owner.cell_starts(cell_id, source)
+            owner.cell_starts(cell_id, source, asked=asked)
         except InternError as error:
             self._gate.closed_by = error
         except KeyboardInterrupt:
@@ -393,14 +308,24 @@ class Bridge:
             self.local.shown(result, running.capture)
         state, error = _how_it_ended(result)
         outputs = running.capture.finish()
-        info, source = running.info, running.source
         if running.owner is not None:
-            ended = Ended(state, source, error, seconds, outputs, records_of(outputs))
+            ended = Ended(state, running.source, error, seconds, outputs, records_of(outputs))
             running.owner.cell_ended(running.cell_id, ended)
-        elif not speaks_to_the_intern(source):
-            names = names_bound(getattr(info, "transformed_cell", None) or source)
+        elif begins_a_turn(running.source):
+            self._line.intern_began(time())
+        elif not speaks_to_the_intern(running.source):
+            self._own_cell_ran(running, state)
+
+    def _own_cell_ran(self, running: _Running, state: CellState) -> None:
+        names = names_bound(getattr(running.info, "transformed_cell", None) or running.source)
+        queued = self._line.stood(running.client, running.sent)
+        fact = OwnCellRan(running.cell_id, first_line(running.source), state, names, queued)
+        taken = [host.own_cell_ran(fact) for host in self._hosts]
+        if queued and not any(taken):
+            self._queued.append(fact)
+            # A turn that was opened meanwhile has looked before this was there.
             for host in self._hosts:
-                host.own_cell_ran(running.cell_id, first_line(source), state, names)
+                host.hear_queued()
 
 
 def _how_it_ended(result: Any) -> tuple[CellState, str]:

@@ -14,12 +14,11 @@ import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from mlintern_jupyter.cells import (
     SETTLED,
-    CellMark,
     CellOutcome,
     CellState,
     CellView,
@@ -27,22 +26,39 @@ from mlintern_jupyter.cells import (
     source_sha256,
 )
 from mlintern_jupyter.errors import InternError, LedgerUnwritable, NotebookGone, ToolError
-from mlintern_jupyter.events import CellEnded, CellStarted, Fact, OwnCellRan
-from mlintern_jupyter.hosts.bridge import Bridge, Ended
+from mlintern_jupyter.events import (
+    CellEnded,
+    CellReturned,
+    CellStarted,
+    Decided,
+    Fact,
+    OwnCellRan,
+)
+from mlintern_jupyter.hosts.bridge import Bridge
+from mlintern_jupyter.hosts.owner import Ended, NotRun
 from mlintern_jupyter.wire import InsertCell, ReadCells, RunCell, UpdateCell
 
 READ_TIMEOUT_S = 10.0
+DELETED = "the person deleted it"
+T = TypeVar("T")
+_MAY_RUN_FIRST = frozenset({"proposed", "skipped"})
 
 
 @dataclass
 class _Cell:
     source: str
-    mark: CellMark | None
-    settled: asyncio.Future[CellOutcome] = field(repr=False)
+    begun: asyncio.Future[None]
+    settled: asyncio.Future[CellOutcome]
     state: CellState = "proposed"
+    outcome: CellOutcome | None = None
     asked: bool = False
     """The peer was asked to run it."""
-    waited_for: bool = False
+    waiters: int = 0
+
+    def again(self, state: CellState, loop: asyncio.AbstractEventLoop) -> None:
+        """It was settled without a run, and is not any more."""
+        self.state, self.outcome, self.asked = state, None, False
+        self.begun, self.settled = loop.create_future(), loop.create_future()
 
 
 class WireHost:
@@ -55,7 +71,9 @@ class WireHost:
         commit: makes a fact durable; called from the main thread too. Raises LedgerUnwritable.
         known: how a cell of an earlier process settled, from the ledger.
         loop: the worker's event loop.
-        earlier: ids of the session's cells from earlier processes, in order.
+        earlier: ids of the session's cells from earlier turns and processes, in order.
+        on_magic_cell: told when the magic cell is missing (False) and there again (True); on the
+            control thread.
     """
 
     def __init__(
@@ -68,9 +86,8 @@ class WireHost:
         known: Callable[[str], CellOutcome | None],
         loop: asyncio.AbstractEventLoop,
         earlier: Sequence[str] = (),
+        on_magic_cell: Callable[[bool], None] | None = None,
     ) -> None:
-        self.turn_open = False
-        """Set by the session: only then is it told about the person's own cells."""
         self._bridge = bridge
         self._session = session
         self._magic_cell_id = magic_cell_id
@@ -78,10 +95,25 @@ class WireHost:
         self._known = known
         self._loop = loop
         self._order = dict.fromkeys(earlier)
+        self._on_magic_cell = on_magic_cell
+        self._turn_open = False
         self._lock = threading.Lock()
         self._cells: dict[str, _Cell] = {}
         self._reads: dict[str, asyncio.Future[tuple[CellView, ...]]] = {}
+        self._running = ""
+        """The cell whose start was recorded; the main thread's own."""
+        self._first_run = False
         bridge.attach(self)
+
+    @property
+    def turn_open(self) -> bool:
+        """Set by the session: only then is it told about the person's own cells."""
+        return self._turn_open
+
+    @turn_open.setter
+    def turn_open(self, value: bool) -> None:
+        self._turn_open = value
+        self.hear_queued()
 
     def close(self) -> None:
         """The session is closed: cells are no longer this host's."""
@@ -96,12 +128,13 @@ class WireHost:
             self._order.setdefault(cell.id)
             if cell.id in self._cells or self._known(cell.id) is not None:
                 return
-            self._cells[cell.id] = _Cell(cell.source, cell.mark, self._loop.create_future())
+            begun, settled = self._loop.create_future(), self._loop.create_future()
+            self._cells[cell.id] = _Cell(cell.source, begun, settled)
         self._bridge.say(InsertCell(self._session, cell, anchors))
 
     async def run_cell(self, cell_id: str) -> None:
         """Ask the peer to run a cell that has not settled."""
-        if self._known(cell_id) is not None:
+        if self._earlier(cell_id) is not None:
             return
         cell = self._cell(cell_id)
         with self._lock:
@@ -110,21 +143,30 @@ class WireHost:
             cell.asked = True
         self._bridge.say(RunCell(cell_id))
 
+    async def wait_begun(self, cell_id: str) -> None:
+        """Wait, without limit, until the cell began to run or will not: for a person to decide."""
+        if self._earlier(cell_id) is None:
+            cell = self._cell(cell_id)
+            await self._wait(cell, cell.begun)
+
     async def wait_settled(self, cell_id: str) -> CellOutcome:
         """Wait, without limit, until the cell was run, skipped or deleted.
 
         Raises:
             LedgerUnwritable: its start or end could not be recorded.
         """
-        known = self._known(cell_id) if cell_id not in self._cells else None
+        known = self._earlier(cell_id)
         if known is not None:
             return known
         cell = self._cell(cell_id)
-        cell.waited_for = True
+        return await self._wait(cell, cell.settled)
+
+    async def _wait(self, cell: _Cell, future: asyncio.Future[T]) -> T:
+        cell.waiters += 1
         try:
-            return await asyncio.shield(cell.settled)
+            return await asyncio.shield(future)
         finally:
-            cell.waited_for = False
+            cell.waiters -= 1
 
     async def update_cell(
         self, cell_id: str, *, source: str | None = None, mark: dict[str, Any] | None = None
@@ -157,6 +199,23 @@ class WireHost:
             self._reads.pop(request, None)
             self._bridge.forget_request(request)
 
+    def _earlier(self, cell_id: str) -> CellOutcome | None:
+        """How a cell settled that this host did not insert."""
+        return None if cell_id in self._cells else self._known(cell_id)
+
+    def _outcome(self, cell_id: str) -> CellOutcome | None:
+        cell = self._cells.get(cell_id)
+        return self._known(cell_id) if cell is None else cell.outcome
+
+    def _state(self, cell_id: str) -> CellState:
+        cell = self._cells.get(cell_id)
+        if cell is not None:
+            return cell.state
+        known = self._known(cell_id)
+        if known is not None:
+            return known.state
+        return "running" if self._running == cell_id else "proposed"
+
     def _cell(self, cell_id: str) -> _Cell:
         cell = self._cells.get(cell_id)
         if cell is None:
@@ -173,27 +232,42 @@ class WireHost:
         """Cells a step waits for that only a person can run."""
         with self._lock:
             cells = list(self._cells.items())
-        return [i for i, c in cells if c.waited_for and not c.asked and c.state == "proposed"]
+        return [i for i, c in cells if c.waiters and not c.asked and c.state == "proposed"]
 
-    def cell_starts(self, cell_id: str, source: str) -> None:
+    def concerns(self, cell_id: str) -> bool:
+        """Whether it is a cell of the session, its magic cell among them."""
+        return self.owns(cell_id) or cell_id == self._magic_cell_id
+
+    def cell_starts(self, cell_id: str, source: str, *, asked: bool) -> None:
         """Record the start, before the code. Raises LedgerUnwritable: then nothing may run."""
         cell = self._cells.get(cell_id)
-        first = cell is not None and cell.state not in SETTLED
+        state = self._state(cell_id)
+        self._running, self._first_run = "", state in _MAY_RUN_FIRST
         try:
+            if self._first_run and not asked:
+                self._commit(Decided(cell_id, run=True, by=self._who()))
             self._commit(CellStarted(cell_id, source_sha256(source), source))
         except LedgerUnwritable as error:
-            if cell is None or not first:
+            if not self._first_run:
                 return
-            self._hand_over(cell.settled, error)
+            if cell is not None:
+                self._hand_over(cell.begun, None)
+                self._hand_over(cell.settled, error)
             raise
-        if cell is not None and first:
-            cell.state = "running"
+        self._running = cell_id
+        if cell is not None and self._first_run:
+            with self._lock:
+                if state == "skipped":
+                    cell.again("running", self._loop)
+                cell.state = "running"
+            self._hand_over(cell.begun, None)
 
     def cell_ended(self, cell_id: str, ended: Ended) -> None:
         """Record the end and wake who waits."""
+        if self._running != cell_id:
+            return  # refused at the start, or a re-run whose start is missing
+        self._running = ""
         cell = self._cells.get(cell_id)
-        if cell is not None and cell.state == "proposed":
-            return  # refused at the start
         fact = CellEnded(
             cell_id, ended.state, ended.error, ended.seconds, ended.outputs, ended.records
         )
@@ -203,9 +277,8 @@ class WireHost:
             if cell is not None:
                 self._hand_over(cell.settled, error)
             return
-        self._settle(
-            cell_id,
-            CellOutcome(
+        if self._first_run:
+            outcome = CellOutcome(
                 cell_id,
                 ended.state,
                 ended.source,
@@ -213,29 +286,63 @@ class WireHost:
                 ended.error,
                 ended.seconds,
                 ended.records,
-            ),
-        )
+            )
+            self._settle(cell_id, outcome)
 
-    def own_cell_ran(
-        self, cell_id: str, line: str, state: CellState, names: tuple[str, ...]
-    ) -> None:
+    def own_cell_ran(self, fact: OwnCellRan) -> bool:
         """One line about a cell of the person's, while a turn is open."""
-        if not self.turn_open or cell_id == self._magic_cell_id:
-            return
-        # The person's cell is not the place to complain: the loop's next commit will.
-        with contextlib.suppress(LedgerUnwritable):
-            self._commit(OwnCellRan(cell_id, line, state, names))
+        if self._turn_open and fact.cell_id != self._magic_cell_id:
+            # The person's cell is not the place to complain: the loop's next commit will.
+            with contextlib.suppress(LedgerUnwritable):
+                self._commit(fact)
+        return self._turn_open
 
-    def cell_not_run(self, cell_id: str, state: str, reason: str) -> None:
+    def hear_queued(self) -> None:
+        """Cells that stood in line behind the magic cell ran before the turn was open."""
+        if self._turn_open:
+            for fact in self._bridge.take_queued():
+                self.own_cell_ran(fact)
+
+    def cell_not_run(self, cell_id: str, state: NotRun, reason: str) -> None:
         """The peer says that a cell will not run, or that its run was aborted."""
+        if cell_id == self._magic_cell_id:
+            if state == "missing" and self._on_magic_cell is not None:
+                self._on_magic_cell(False)
+            return
+        if self._state(cell_id) != "proposed":
+            return
         cell = self._cells.get(cell_id)
-        if cell is None or cell.state == "running":
-            return
         if state == "aborted":
-            cell.asked = False
+            if cell is not None:
+                cell.asked = False
+            self._write_mark(cell_id, "proposed")
             return
-        why = reason or ("not in the notebook any more" if state == "missing" else "")
-        self._settle(cell_id, CellOutcome(cell_id, "skipped", cell.source, error=why))
+        who = self._who()
+        why = DELETED if state == "missing" and who == "person" else reason
+        try:
+            self._commit(Decided(cell_id, run=False, by=who, reason=why))
+        except LedgerUnwritable as error:
+            if cell is not None:
+                self._hand_over(cell.settled, error)
+            raise
+        source = "" if cell is None else cell.source
+        self._settle(cell_id, CellOutcome(cell_id, "skipped", source, error=why))
+
+    def cell_returned(self, cell_id: str) -> None:
+        """A cell is in the notebook again; what its absence refused is proposed again."""
+        if cell_id == self._magic_cell_id:
+            if self._on_magic_cell is not None:
+                self._on_magic_cell(True)
+            return
+        outcome = self._outcome(cell_id)
+        if outcome is None or (outcome.state, outcome.error) != ("skipped", DELETED):
+            return
+        self._commit(CellReturned(cell_id))
+        cell = self._cells.get(cell_id)
+        if cell is not None:
+            with self._lock:
+                cell.again("proposed", self._loop)
+        self._write_mark(cell_id, "proposed")
 
     def cells_read(self, request: str, cells: Sequence[CellView]) -> bool:
         """An answer to ``read_cells``; whether it was asked here."""
@@ -244,19 +351,26 @@ class WireHost:
             self._hand_over(answer, tuple(cells))
         return answer is not None
 
+    def _who(self) -> str:
+        """Who decides: where nobody is there it is the mode, and the record must say so."""
+        return "mode" if self._bridge.peer == "headless" else "person"
+
     def _settle(self, cell_id: str, outcome: CellOutcome) -> None:
         cell = self._cells.get(cell_id)
-        if cell is None:
-            return
-        with self._lock:
-            if cell.state in SETTLED:
-                return
-            cell.state = outcome.state
-        if cell.mark is not None:
-            ran = "" if outcome.state == "skipped" else source_sha256(outcome.source)
-            mark = replace(cell.mark, state=outcome.state, run_sha256=ran)
-            self._bridge.say(UpdateCell(cell_id, mark=asdict(mark)))
-        self._hand_over(cell.settled, outcome)
+        if cell is not None:
+            with self._lock:
+                cell.state, cell.outcome = outcome.state, outcome
+        ran = "" if outcome.state == "skipped" else source_sha256(outcome.source)
+        self._write_mark(cell_id, outcome.state, ran)
+        if cell is not None:
+            self._hand_over(cell.begun, None)
+            self._hand_over(cell.settled, outcome)
+
+    def _write_mark(self, cell_id: str, state: CellState, run_sha256: str = "") -> None:
+        mark = self._bridge.mark_of(cell_id)
+        if mark is not None:
+            changed = mark | {"state": state, "run_sha256": run_sha256}
+            self._bridge.say(UpdateCell(cell_id, mark=changed))
 
     def _hand_over(self, waiter: asyncio.Future[Any], value: Any) -> None:
         def resolve() -> None:

@@ -304,13 +304,16 @@ class HeadlessNotebook:
             self._greeting = self._spawn(self._greet())
 
     async def _greet(self) -> None:
-        reply = await self._ask(Hello("headless", WIRE_VERSION, self._last_seq))
-        if reply is None:
-            return
-        for data in reply["messages"]:
-            if data["seq"] > self._last_seq:
-                self._last_seq = data["seq"]
-                self._do(data)
+        more = True
+        while more:
+            reply = await self._ask(Hello("headless", WIRE_VERSION, self._last_seq))
+            if reply is None:
+                return
+            for data in reply["messages"]:
+                if data["seq"] > self._last_seq:
+                    self._last_seq = data["seq"]
+                    self._do(data)
+            more = reply["more"]
         self._last_seq = max(self._last_seq, reply["seq"])
         self._news.set()
 

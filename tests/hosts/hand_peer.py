@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jupyter_client.manager import KernelManager
 
-from mlintern_jupyter.wire import COMM_ID, CONTROL_REQUEST
+from mlintern_jupyter.wire import COMM_ID, CONTROL_REQUEST, WIRE_VERSION
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,8 +77,12 @@ class HandPeer:
             if reply["parent_header"]["msg_id"] == message["header"]["msg_id"]:
                 return reply["content"]
 
-    def hello(self, last_seq=0, wire=1):
-        return self.ask({"kind": "hello", "peer": "hand", "wire": wire, "last_seq": last_seq})
+    def hello(self, last_seq=0, wire=WIRE_VERSION, **more):
+        hello = {"kind": "hello", "peer": "hand", "wire": wire, "last_seq": last_seq}
+        return self.ask(hello | more)
+
+    def status(self, **more):
+        return self.ask({"kind": "status"} | more)
 
     def next(self, kind):
         while True:

@@ -7,6 +7,7 @@ from hand_peer import HandPeer
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from mlintern_jupyter import __version__
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.wire import Ping
 
@@ -37,7 +38,8 @@ def test_a_ping_is_answered_while_the_loading_cell_runs(peer):
     load = peer.send(LOAD)
     peer.next("ping")
     reply = peer.hello()
-    assert reply | {"seq": 0} == {"ok": True, "wire": 1, "seq": 0, "messages": []}
+    nothing = {"ok": True, "wire": 2, "seq": 0, "leads": True, "messages": [], "more": False}
+    assert reply == nothing
     peer.reply(load)
     assert (
         peer.run("import stub_intern; assert stub_intern.BRIDGE.peer == 'hand'")["status"] == "ok"
@@ -56,11 +58,14 @@ class TestRequests:
         assert loaded.interrupt(busy)["ename"] == "KeyboardInterrupt"
 
     def test_of_another_wire_version_are_refused_naming_both(self, loaded):
-        reply = loaded.hello(wire=99)
-        assert not reply["ok"]
-        assert "99" in reply["what"]
-        assert "1" in reply["what"]
-        assert "same version" in reply["do"]
+        newer = loaded.hello(wire=99, version="7.0.0")
+        assert not newer["ok"]
+        assert "99 and 2" in newer["what"]
+        assert {"7.0.0", __version__} <= set(newer["why"].replace(",", "").replace(";", "").split())
+        assert "'mlintern-jupyter==7.0.0'` where the kernel runs" in newer["do"]
+        older = loaded.hello(wire=1)
+        assert not older["ok"]
+        assert f"'mlintern-jupyter=={__version__}'` where the Jupyter server runs" in older["do"]
 
     @pytest.mark.parametrize(
         "content",
@@ -220,7 +225,7 @@ class TestTheOwnCellsOfThePerson:
         loaded.run("print('once')", "please")
         loaded.heard("TurnEnded")
         facts = [m["fact"]["type"] for m in loaded.hello()["messages"] if m["kind"] == "fact"]
-        assert facts == ["CellStarted", "CellEnded", "TurnEnded"]
+        assert facts == ["Decided", "CellStarted", "CellEnded", "TurnEnded"]
 
 
 class TestWithoutAKernel:

@@ -116,7 +116,7 @@ class PeerContract:
     def test_a_cell_without_code_is_skipped_and_nobody_waits_for_it(self, play):
         played = play("empty")
         assert played.outcomes["nothing"]["state"] == "skipped"
-        assert played.types("nothing") == []
+        assert played.types("nothing") == ["Decided"]
 
     def test_a_cell_whose_start_cannot_be_recorded_does_not_run(self, play, tmp_path):
         played = play("unwritable")
