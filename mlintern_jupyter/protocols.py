@@ -53,6 +53,10 @@ class Host(Protocol):
         """Wait until the cell was run, skipped or deleted. Waiting for a person has no limit."""
         ...
 
+    async def wait_begun(self, cell_id: str) -> None:
+        """Wait until the cell began to run or settled: waiting for a person is over."""
+        ...
+
     async def update_cell(
         self, cell_id: str, *, source: str | None = None, mark: dict[str, Any] | None = None
     ) -> None:
