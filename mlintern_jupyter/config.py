@@ -50,6 +50,10 @@ class Config:
                 do=f"use --mode {self.mode_cap}",
             )
 
+    def with_defaults(self, defaults: dict[str, Any], mode_cap: Mode) -> Config:
+        """These defaults before those of the file, and this cap."""
+        return replace(self, defaults=self.defaults | defaults, mode_cap=mode_cap)
+
 
 def config_path() -> Path:
     """Where the configuration file is looked for."""

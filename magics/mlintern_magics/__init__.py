@@ -2,23 +2,27 @@
 
 ``%load_ext mlintern_jupyter`` comes here. Loading registers the magics and the kernel's end of the
 wire; it starts no thread, writes no file and imports nothing heavy. The hall is entered, and its
-modules are loaded, when somebody first asks for it.
+modules are loaded, when somebody first asks for it: a magic, or a page that shows the sidebar.
 """
 
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
-from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.config import Config, load_config
 from mlintern_jupyter.hosts import plots
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_magics.cell_text import empty_body
+from mlintern_magics.completion import intern_matcher
 from mlintern_magics.intern import InternMagics
 from mlintern_magics.jobs import JobMagics
 
 if TYPE_CHECKING:
     from mlintern_jupyter.session.interns import Interns
+    from mlintern_jupyter.views import KernelView
+    from mlintern_magics.panel import Panel
 
 _LOADED: dict[int, FrontDoor] = {}
 
@@ -28,35 +32,53 @@ class FrontDoor:
 
     def __init__(self, ip: Any) -> None:
         self.ip = ip
-        self.bridge = Bridge(ip, on_command=self._command, status=self._status)
+        self.bridge = Bridge(ip, on_command=self._command, status=self._status, view=self._view)
+        self.magics = InternMagics(ip, self.interns, self._open_panel)
         self._plots_undone = plots.register(ip, png=self._nobody_draws)
         self._interns: Interns | None = None
+        self._entering = threading.Lock()
+        self._panel: Panel | None = None
 
     def interns(self) -> Interns:
-        """The kernel's interns."""
-        if self._interns is None:
-            hall = importlib.import_module("mlintern_jupyter.session.interns")
-            self._interns = cast("Interns", hall.Interns(self.ip, self.bridge))
-        return self._interns
+        """The kernel's interns; asked for by the main and the control thread."""
+        with self._entering:
+            if self._interns is None:
+                hall = importlib.import_module("mlintern_jupyter.session.interns")
+                made = hall.Interns(self.ip, self.bridge, self._config)
+                self._interns = cast("Interns", made)
+            return self._interns
 
     def close(self) -> None:
         """Stop what runs and take the hooks out."""
+        if self._panel is not None:
+            self._panel.close()
         if self._interns is not None:
             self._interns.close()
         self._plots_undone()
         self.bridge.close()
+
+    def _config(self) -> Config:
+        return self.magics.configured(load_config())
+
+    def _open_panel(self) -> None:
+        if self._panel is not None:
+            self._panel.close()
+        panel = importlib.import_module("mlintern_magics.panel")
+        self._panel = cast("Panel", panel.Panel(self.ip, self.interns))
+        self._panel.show()
 
     def _nobody_draws(self) -> bool:
         """Whether no page draws this notebook's figures: headless, nbclient, papermill."""
         return self.bridge.peer == "headless" or not self.bridge.current_cell_id
 
     def _command(self, session: str, command: dict[str, Any]) -> None:
-        if self._interns is None:
-            raise UsageError(f"session {session} is not open in this kernel")
-        self._interns.command(session, command)
+        self.interns().command(session, command)
 
     def _status(self) -> dict[str, Any]:
         return {"active": [] if self._interns is None else self._interns.active()}
+
+    def _view(self) -> KernelView:
+        return self.interns().view()
 
 
 def load(ip: Any) -> None:
@@ -64,10 +86,11 @@ def load(ip: Any) -> None:
     if id(ip) in _LOADED:
         return
     door = FrontDoor(ip)
-    ip.register_magics(InternMagics(ip, door.interns))
+    ip.register_magics(door.magics)
     ip.register_magics(JobMagics(ip))
     # A cell magic with nothing below its line is a UsageError in IPython before it reaches us.
     ip.input_transformers_cleanup.append(empty_body)
+    ip.Completer.custom_matchers.append(intern_matcher)
     _LOADED[id(ip)] = door
 
 
@@ -77,8 +100,13 @@ def unload(ip: Any) -> None:
     if door is None:
         return
     door.close()
-    if empty_body in ip.input_transformers_cleanup:
-        ip.input_transformers_cleanup.remove(empty_body)
+    for hooks, hook in (
+        (ip.input_transformers_cleanup, empty_body),
+        (ip.Completer.custom_matchers, intern_matcher),
+        (ip.configurables, door.magics),
+    ):
+        if hook in hooks:
+            hooks.remove(hook)
     for kind, names in (("cell", ("intern", "job")), ("line", ("intern", "jobs"))):
         for name in names:
             ip.magics_manager.magics[kind].pop(name, None)

@@ -115,9 +115,10 @@ class StepPeer:
         comes by itself.
         """
         self._stepping = True
+        said = False
         try:
             while True:
-                self._wait(ended, held)
+                said = self._wait(ended, held, said=said)
                 for cell in self._take_markdown():
                     self._show(cell.cell.source)
                 if ended():
@@ -132,7 +133,7 @@ class StepPeer:
                     self._ip.set_next_input(marked(offered))
                     return (
                         f"{offered.cell.mark.kind} is proposed in the next cell: run it, edited or"
-                        f" not, or `%intern skip [reason]`; then {NEXT}"
+                        " not, or `%intern skip [reason]`; then `%intern next` again"
                     )
                 if held():
                     return ""
@@ -145,20 +146,20 @@ class StepPeer:
         """Refuse the code cell that waits. Raises UsageError when none does."""
         cell = self._first(lambda c: True)
         if cell is None:
-            raise UsageError("no proposed cell waits", do=f"{NEXT}, `%intern status` shows it")
+            raise UsageError("no proposed cell waits", do="`%intern next` shows what does; `%intern status` says where the intern stands")
         not_run = CellNotRun(cell.cell.id, "skipped", reason)
         self._bridge.hear(to_json(not_run))
         with self._heard:
             self._settle(cell.cell.id)
         return f"skipped: {cell.cell.mark.kind} `{first_line(cell.cell.source)}`; {NEXT}"
 
-    def _wait(self, ended: Callable[[], bool], held: Callable[[], bool]) -> None:
-        said = False
+    def _wait(self, ended: Callable[[], bool], held: Callable[[], bool], *, said: bool) -> bool:
+        """Wait for something to do; whether the person was told of it, which once is enough."""
         while True:
             with self._heard:
                 something = any(_to_show(c) or _waits(c) for c in self._cells.values())
                 if something or ended() or held():
-                    return
+                    return said
                 if said:
                     self._heard.wait(_LOOK_AGAIN_S)
                     continue

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from mlintern_jupyter.commands import ResumeTurn, StartTurn, Steer
-from mlintern_jupyter.config import Config, load_config, record_root
+from mlintern_jupyter.backends.held import cancel_job, start_job
+from mlintern_jupyter.commands import (
+    CancelJob,
+    Command,
+    Continue,
+    Mode,
+    Pause,
+    ResumeTurn,
+    SetMode,
+    StartJob,
+    StartTurn,
+    Steer,
+    command_from_wire,
+)
+from mlintern_jupyter.config import Config, record_root
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
-from mlintern_jupyter.options import Options
-from mlintern_jupyter.record.experiments import experiments_text
+from mlintern_jupyter.hosts.front_ends import lasting_cell_id
+from mlintern_jupyter.options import MODES, Options
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.recall import find_session_mark
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.assemble import Hall, load
-from mlintern_jupyter.session.card import card_bundle, card_text, money
+from mlintern_jupyter.session.archive import Archive
+from mlintern_jupyter.session.assemble import Hall
+from mlintern_jupyter.session.briefing import near
+from mlintern_jupyter.session.card import card_bundle, card_text
 from mlintern_jupyter.session.identity import (
     SessionFolder,
     difference,
     find_session,
-    session_folders,
     stamped,
     unstamped,
 )
 from mlintern_jupyter.session.prepare import prepare
 from mlintern_jupyter.session.resume import resume_note, run_setup_again
 from mlintern_jupyter.session.session import Session
+from mlintern_jupyter.session.standing import kernel_view
+from mlintern_jupyter.session.stepping import Stepping
+from mlintern_jupyter.views import KernelView
 
+ANSWER_S = 1.5
+"""A page gives a request two seconds."""
 NOBODY = (
-    "No notebook front end answers the intern here, so it cannot put cells into this notebook."
-    " The JupyterLab side is not in this version. Run it headless, from a terminal:\n"
+    "This notebook is being run by a program, with nobody to show cells to, so the intern cannot"
+    " work here. Run it headless, from a terminal:\n"
     "  mlintern run {goal!r} --notebook out.ipynb --model ... --mode unattended --budget USD\n"
     "and open out.ipynb afterwards. Nothing was started."
 )
@@ -47,13 +71,22 @@ class Shown:
 
 
 class Interns:
-    """Everything the magics can ask for."""
+    """Everything the magics can ask for.
 
-    def __init__(self, ip: Any, bridge: Bridge) -> None:
+    Args:
+        ip: the shell.
+        bridge: the kernel's end of the wire.
+        config: the defaults and the cap as they stand now.
+    """
+
+    def __init__(self, ip: Any, bridge: Bridge, config: Callable[[], Config]) -> None:
         self.ip = ip
         self.bridge = bridge
+        self.config = config
         self.hall = Hall(ip, self.bridge)
         self.session: Session | None = None
+        self.steps = Stepping(ip, bridge)
+        self.archive = Archive(lambda: record_root(config()), lambda: self.session)
 
     # the cell magic ---------------------------------------------------------------------------
 
@@ -61,17 +94,17 @@ class Interns:
         self, goal: str, body: str, options: Options, source: str
     ) -> str | Shown | None:
         """A ``%%intern`` cell was run: start, continue, show, or say why not."""
-        config = load_config()
-        cell_id = self.bridge.current_cell_id
+        config = self.config()
+        cell_id = lasting_cell_id(self.bridge.current_cell_id)
         root = record_root(config)
         known = None if options.again else find_session(root, options.session, cell_id)
         if self.session is not None and self.session.working:
             return self._busy(known, source)
         if known is not None:
-            return self._run_again(known, goal, body, options, source, config)
+            return self._run_again(known, goal, body, options, source, cell_id, config)
         if options.session is not None and not options.again:
             return self._without_ledger(options.session, root)
-        return self._start(goal, body, options, source, config)
+        return self._start(goal, body, options, source, cell_id, config)
 
     def _busy(self, known: SessionFolder | None, source: str) -> str:
         assert self.session is not None
@@ -93,6 +126,7 @@ class Interns:
         body: str,
         options: Options,
         source: str,
+        cell_id: str,
         config: Config,
     ) -> str | Shown:
         state = fold(Ledger.view(known.path).facts)
@@ -100,9 +134,10 @@ class Interns:
             if state.status == "completed":
                 return card_text(state, f"record: {known.path}")
             return card_text(state, self._unfinished(state))
-        here = self._somebody_answers()
+        how = self.steps.meet()
         prepared = prepare(goal, body, options, config, nobody_to_ask=self._nobody_to_ask)
-        if not here:
+        config.check_mode(cast("Mode", state.mode or prepared.mode))
+        if how is None:
             return NOBODY.format(goal=goal)
         session = self._reopened(known)
         text = prepared.text
@@ -110,8 +145,9 @@ class Interns:
             changed = difference(state.turn_source, source)
             text += f"\n\nThe request was changed:\n{changed}"
         self.hall.brief(session, prepared)
-        shown = self._card(session)
-        session.submit(StartTurn(text, self.bridge.current_cell_id, source))
+        self.bridge.lead_here()
+        shown = self._card(session, how)
+        session.submit(StartTurn(text, cell_id, source))
         return shown
 
     def _unfinished(self, state: SessionState) -> str:
@@ -132,19 +168,21 @@ class Interns:
         )
 
     def _start(
-        self, goal: str, body: str, options: Options, source: str, config: Config
+        self, goal: str, body: str, options: Options, source: str, cell_id: str, config: Config
     ) -> str | Shown:
-        here = self._somebody_answers()
+        how = self.steps.meet()
         prepared = prepare(goal, body, options, config, nobody_to_ask=self._nobody_to_ask)
-        if not here:
+        if how is None:
             return NOBODY.format(goal=goal)
-        session = self.hall.open(prepared, self.bridge.current_cell_id, config)
+        session = self.hall.open(prepared, cell_id, config)
+        self.bridge.lead_here()
         self._replace(session)
         marked = stamped(source, session.state.session)
-        said = (*prepared.notes, session.state.options["record_note"])
-        shown = self._card(session, "\n".join(note for note in said if note))
+        said = (*prepared.notes, session.state.options["record_note"], how)
+        shown = self._card(session, "\n\n".join(note for note in said if note))
         self.hall.stamp(session, marked)
-        session.submit(StartTurn(prepared.text, self.bridge.current_cell_id, marked))
+        self.steps.stamp(marked)
+        session.submit(StartTurn(prepared.text, cell_id, marked))
         return shown
 
     def _reopened(self, folder: SessionFolder) -> Session:
@@ -163,11 +201,8 @@ class Interns:
     def _card(self, session: Session, note: str = "") -> Shown:
         display_id = f"mlintern-{uuid.uuid4().hex[:12]}"
         self.hall.show(session, display_id)
-        return Shown(card_bundle(session.state, note), display_id)
-
-    def _somebody_answers(self) -> bool:
-        """Whether a peer shows this notebook; asked only when a session is about to start."""
-        return self.bridge.peer is not None or self.bridge.await_peer()
+        record = near(session.folder)
+        return Shown(card_bundle(session.state, note, record), display_id)
 
     @property
     def _nobody_to_ask(self) -> bool:
@@ -199,52 +234,60 @@ class Interns:
         """Go on with an unfinished session; the only way, besides the CLI, that spends again."""
         if self.session is not None and self.session.working:
             return f"session {self.session.state.session} is at work already"
-        folder = self._unfinished_folder(name)
-        if not self._somebody_answers():
+        folder, state = self.archive.unfinished(name)
+        self.config().check_mode(cast("Mode", state.mode))
+        how = self.steps.meet()
+        if how is None:
             return NOBODY.format(goal=folder.goal)
         session = self._reopened(folder)
         session.resume_note = resume_note(session.state)
         run_setup_again(self.ip, session.state)
-        shown = self._card(session)
+        self.bridge.lead_here()
+        shown = self._card(session, how)
         session.submit(ResumeTurn())
         return shown
 
-    def sessions(self, _: str = "") -> str:
-        """The records of this folder."""
-        folders = session_folders(record_root())
-        if not folders:
-            return f"no sessions in {record_root()}"
-        states = [fold(Ledger.view(folder.path).facts) for folder in folders]
-        return "\n".join(state.summary_line() for state in states)
+    def next(self, _: str = "") -> str:
+        """Wait for the next cell or answer; for front ends without the extension."""
+        return self.steps.next(self._open())
 
-    def experiments(self, name: str) -> str:
-        """Every training and evaluation of a session, with its numbers."""
-        return experiments_text(self._state(name).runs)
+    def skip(self, reason: str) -> str:
+        """Refuse the proposed cell that waits; for front ends without the extension."""
+        self._open()
+        return self.steps.skip(reason)
 
-    def cost(self, name: str) -> str:
-        """What a session used; unknown is said to be unknown."""
-        state = self._state(name)
-        usage = state.spent.usage
+    def pause(self, _: str = "") -> str:
+        """Hold the turn before its next model call."""
+        session = self._working()
+        self._handle(session, Pause())
         return (
-            f"session {state.session}: {state.spent.steps} steps, {usage.input_tokens:,} prompt"
-            f" tokens ({usage.cached_tokens:,} cached), {usage.output_tokens:,} output tokens,"
-            f" {money(state)}; limits: {state.limits.as_text()}"
+            f"{session.state.session} makes no further model call until `%intern continue`; what"
+            " runs goes on"
         )
 
-    def export(self, argument: str) -> str:
-        """Build the notebook again from the ledger: ``%intern export [PATH]``."""
-        state = self._state("")
-        path = Path(argument or f"{state.session}.ipynb")
-        if path.exists():
-            raise UsageError(f"{path} exists", do="%intern export OTHER.ipynb")
-        load("mlintern_jupyter.record.export:write_notebook")(state, path)
-        return f"wrote {path}"
+    def go_on(self, _: str = "") -> str:
+        """Let a held turn go on."""
+        session = self._working()
+        self._handle(session, Continue())
+        return f"{session.state.session} goes on"
+
+    def mode(self, word: str) -> str:
+        """Switch the mode of the open session."""
+        session = self._open()
+        if word not in MODES:
+            raise UsageError(
+                f"there is no mode {word!r}" if word else f"the mode is {session.state.mode}",
+                do=f"%intern mode {' | '.join(MODES)}",
+            )
+        self._handle(session, SetMode(word))
+        return f"{session.state.session} is in mode {word} from now on"
 
     def close(self) -> None:
         """For unloading: stop what runs and take the hooks out."""
         if self.session is not None:
             self.session.stop()
             self.session.close()
+        self.steps.close()
         self.hall.close()
 
     # helpers ----------------------------------------------------------------------------------
@@ -254,38 +297,16 @@ class Interns:
             raise UsageError("no intern is at work here", do="`%%intern <goal>` starts one")
         return self.session
 
-    def _state(self, name: str) -> SessionState:
-        if not name and self.session is not None:
-            return self.session.state
-        return fold(Ledger.view(self._folder(name).path).facts)
+    def _open(self) -> Session:
+        if self.session is None:
+            raise UsageError(
+                "no session is open in this kernel",
+                do="`%%intern <goal>` starts one, `%intern resume` goes on with an unfinished one",
+            )
+        return self.session
 
-    def _folder(self, name: str) -> SessionFolder:
-        folders = session_folders(record_root())
-        if not name and folders:
-            return folders[-1]
-        found = next((f for f in folders if f.session == name), None)
-        if found is None:
-            there = ", ".join(f.session for f in folders) or "none"
-            raise UsageError(
-                f"there is no session {name or 'at all'} in {record_root()}",
-                do=f"the sessions there are: {there}",
-            )
-        return found
-
-    def _unfinished_folder(self, name: str) -> SessionFolder:
-        folder = self._folder(name)
-        state = fold(Ledger.view(folder.path).facts)
-        if state.status == "completed":
-            raise UsageError(
-                f"session {folder.session} is finished; there is nothing to resume",
-                do="change the text of its %%intern cell for a further turn, or add --again",
-            )
-        if not state.turn:
-            raise UsageError(
-                f"session {folder.session} ended before its request was written down",
-                do="run its %%intern cell again; nothing was done yet",
-            )
-        return folder
+    def _handle(self, session: Session, command: Command) -> None:
+        session.handle(command, mode_cap=self.config().mode_cap)
 
     # the wire -----------------------------------------------------------------------------------
 
@@ -294,13 +315,50 @@ class Interns:
         working = self.session is not None and self.session.working
         return [self.session.state.session] if self.session is not None and working else []
 
-    def command(self, session: str, command: dict[str, Any]) -> None:
-        """A command that came over the wire; runs on the control thread, so it only hands over."""
+    def view(self) -> KernelView:
+        """Everything a page shows; on the control thread, every two seconds."""
+        config = self.config()
+        return kernel_view(
+            self.session,
+            record_root(config),
+            config.mode_cap,
+            str(config.defaults.get("model", "")),
+            os.environ,
+        )
+
+    def command(self, session: str, data: dict[str, Any]) -> None:
+        """A command that came over the wire; runs on the control thread, so it only hands over.
+
+        Raises:
+            UsageError: it cannot be followed; the peer is told why.
+        """
+        try:
+            command = command_from_wire(data)
+        except (KeyError, ValueError) as error:
+            raise UsageError("the command was not understood", why=str(error)) from error
+        if isinstance(command, StartJob | CancelJob):
+            act = start_job if isinstance(command, StartJob) else cancel_job
+            _briefly(lambda: act(record_root(self.config()), command.name))
+            return
         if self.session is None or self.session.state.session != session:
             raise UsageError(f"session {session} is not open in this kernel")
-        if command.get("kind") == "Stop":
-            self.session.stop()
-        elif command.get("kind") == "Steer":
-            self.session.submit(Steer(str(command.get("text", ""))))
-        else:
-            raise UsageError(f"there is no command {command.get('kind')!r}")
+        self._handle(self.session, command)
+
+
+def _briefly(work: Callable[[], object]) -> None:
+    """Do work on a thread of its own; what goes wrong at once is raised here.
+
+    The control thread must go on answering. What takes longer shows in the job itself.
+    """
+    outcome: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except Exception as error:  # noqa: BLE001  carried over to the thread that asked
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="mlintern-job", daemon=True).start()
+    # A Future's timeout is not an error here: the work goes on.
+    with contextlib.suppress(TimeoutError):
+        outcome.result(ANSWER_S)

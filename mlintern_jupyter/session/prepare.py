@@ -63,7 +63,7 @@ def prepare(
             " `%%intern --help` lists the options",
         )
     benchmark = named_benchmark(goal)
-    mode = options.mode or "review"
+    mode, lowered = _mode(options, config)
     model, problem = _model(options, env)
     text = f"{goal}\n{body.strip()}".strip()
     limits, notes = _limits(text, options, mode)
@@ -80,9 +80,25 @@ def prepare(
         assert problem is not None
         raise problem
     _check_mode(mode, limits, nobody_to_ask)
+    notes = (*lowered, *notes)
     if config.problem:
         notes = (config.problem, *notes)
     return Prepared(goal, text, mode, limits, options, model, benchmark, notes)
+
+
+def _mode(options: Options, config: Config) -> tuple[Mode, tuple[str, ...]]:
+    """The mode asked for, or the default as far as the cap lets it.
+
+    Raises:
+        UsageError: it was asked for on the line, and is above the cap.
+    """
+    mode = options.mode or "review"
+    if "mode" in options.said:
+        config.check_mode(mode)
+    if config.allows(mode):
+        return mode, ()
+    note = f"mode {config.mode_cap}, not the default {mode}: InternMagics.max_mode caps it here"
+    return config.mode_cap, (note,)
 
 
 def _model(

@@ -1,0 +1,104 @@
+# pyright: basic
+"""``%intern panel``: the sidebar's essentials as widgets, for front ends without the extension.
+
+Nothing here is touched by another thread. It is drawn again when its button is pressed and after
+each cell, both on the kernel's main thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from mlintern_jupyter.errors import InternError
+from mlintern_jupyter.session.interns import Interns
+
+HONEST = (
+    "While a cell runs, this kernel hears a click only when the cell ends; `%intern stop` in a cell"
+    " waits just the same. Interrupting the cell is the front end's own button."
+)
+
+
+class Panel:
+    """Status, the cell that waits, a box to steer, and buttons."""
+
+    def __init__(self, ip: Any, interns: Callable[[], Interns]) -> None:
+        self._ip = ip
+        self._interns = interns
+        self.status = widgets.HTML()
+        self.pending = widgets.HTML()
+        self.said = widgets.HTML()
+        self.steer = widgets.Text(placeholder="tell the intern something", continuous_update=False)
+        self.tell = self._button("Steer", self._steer)
+        self.stop = self._button("Stop", lambda interns: interns.stop())
+        self.hold = self._button("Pause", self._pause_or_continue)
+        self.refresh = self._button("Refresh", lambda interns: "")
+        self.box = widgets.VBox(
+            [
+                self.status,
+                self.pending,
+                widgets.HBox([self.steer, self.tell]),
+                widgets.HBox([self.hold, self.stop, self.refresh]),
+                self.said,
+                widgets.HTML(f"<small>{html.escape(HONEST)}</small>"),
+            ]
+        )
+        ip.events.register("post_run_cell", self._after_cell)
+
+    def show(self) -> None:
+        """Draw it, and display it in the cell that runs."""
+        self.draw()
+        display(self.box)
+
+    def close(self) -> None:
+        """Take the hook out; what is displayed stays as it is."""
+        with contextlib.suppress(ValueError):
+            self._ip.events.unregister("post_run_cell", self._after_cell)
+        self.box.close()
+
+    def draw(self) -> None:
+        """Show how things stand now."""
+        interns = self._interns()
+        view = interns.view().session
+        self.status.value = _pre(interns.status())
+        waiting = view.pending if view is not None else ()
+        lines = [f"waits for you: {cell.kind} `{cell.first_line}` {cell.why}" for cell in waiting]
+        self.pending.value = _pre("\n".join(lines) or "no cell waits for you")
+        self.hold.description = "Continue" if view is not None and view.held else "Pause"
+        working = view is not None and view.running
+        for control in (self.steer, self.tell, self.stop, self.hold):
+            control.disabled = not working
+
+    def _button(self, label: str, act: Callable[[Interns], str]) -> widgets.Button:
+        button = widgets.Button(description=label)
+        button.on_click(lambda _: self._do(act))
+        return button
+
+    def _do(self, act: Callable[[Interns], str]) -> None:
+        try:
+            said = act(self._interns())
+        except InternError as error:
+            said = str(error)
+        self.said.value = _pre(said)
+        self.draw()
+
+    def _steer(self, interns: Interns) -> str:
+        said = interns.steer(self.steer.value.strip())
+        self.steer.value = ""
+        return said
+
+    def _pause_or_continue(self, interns: Interns) -> str:
+        session = interns.session
+        return interns.go_on() if session is not None and session.state.held else interns.pause()
+
+    def _after_cell(self, _: Any) -> None:
+        self.draw()
+
+
+def _pre(text: str) -> str:
+    return f"<pre style='white-space: pre-wrap'>{html.escape(text)}</pre>" if text else ""
