@@ -15,6 +15,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from mlintern_jupyter.cells import CellType
 from mlintern_jupyter.errors import ToolError
+from mlintern_jupyter.tools.elsewhere import loads_from_elsewhere
 
 _PYTHON_MAGICS = frozenset({"job", "time", "timeit", "capture"})
 """Cell magics whose body is Python; the body of any other is not looked at."""
@@ -27,8 +28,8 @@ def check_cell(source: str, cell_type: CellType, has_secret: Callable[[str], str
     """Refuse a cell that cannot be right.
 
     Raises:
-        ToolError: it is empty, hides characters, holds a secret, does not parse, or trains in the
-            kernel; says where and what to write instead.
+        ToolError: it is empty, hides characters, holds a secret, does not parse, trains in the
+            kernel, or loads a picture from another host; says where and what to write instead.
     """
     if not source.strip():
         raise ToolError("the cell is empty")
@@ -40,6 +41,13 @@ def check_cell(source: str, cell_type: CellType, has_secret: Callable[[str], str
         )
     if cell_type == "code":
         _check_code(source)
+    elif address := loads_from_elsewhere(source):
+        raise ToolError(
+            f"the text loads something from elsewhere: {address.strip()[:200]}",
+            why="whoever opens the notebook would tell that host so, just by looking at it",
+            do="write a plain link, [words](address), that the person may follow; a plot is a code"
+            " cell that draws it; a file beside the notebook may be shown by its relative path",
+        )
 
 
 def _check_visible(source: str) -> None:
