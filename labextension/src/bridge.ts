@@ -1,0 +1,177 @@
+/**
+ * Carries out in one notebook what the kernel asks for. The only module that touches its models.
+ *
+ * Nothing here changes the mode, the selection, the active cell, the focus or the scroll position,
+ * except `reveal`, which a person asked for.
+ */
+import type { ISharedCell, NotebookChange, YNotebook } from '@jupyter/ydoc';
+import { CodeCell } from '@jupyterlab/cells';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import { OutputArea } from '@jupyterlab/outputarea';
+import type { JSONObject } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import { Cells, markOf } from './cells';
+import type { ICellNotRun, ICellView, IInsertCell } from './wire';
+
+/** How long a highlighted cell is lit. */
+const FLASH_MS = 1500;
+
+export class Bridge implements IDisposable {
+  /**
+   * @param cellsChanged called after the list of cells changed
+   */
+  constructor(
+    private readonly panel: NotebookPanel,
+    private readonly cellsChanged: () => void
+  ) {
+    this.shared.changed.connect(this.onChanged, this);
+    this._cells = new Cells(this.shared);
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this.shared.changed.disconnect(this.onChanged, this);
+    }
+  }
+
+  get ids(): Set<string> {
+    return this._cells.ids();
+  }
+
+  has(cellId: string): boolean {
+    return this._cells.index(cellId) !== -1;
+  }
+
+  /** Whether any cell carries a mark of an intern. */
+  get isMarked(): boolean {
+    return this.shared.cells.some(cell => markOf(cell) !== null);
+  }
+
+  /** False: it is there already. */
+  insert(message: IInsertCell): boolean {
+    return this.still(() => this._cells.insert(message));
+  }
+
+  update(cellId: string, source: string | null, mark: JSONObject | null): void {
+    this._cells.update(cellId, source, mark);
+  }
+
+  remove(cellId: string): boolean {
+    return this.still(() => this._cells.remove(cellId));
+  }
+
+  views(): ICellView[] {
+    return this._cells.views();
+  }
+
+  ran(cellId: string, code: string): void {
+    this._cells.ran(cellId, code);
+  }
+
+  /**
+   * Run a code cell as if the person had. The outcome is heard in the kernel; what comes back is
+   * why there was nothing to run.
+   */
+  run(cellId: string): Pick<ICellNotRun, 'state' | 'reason'> | null {
+    const cell = this.widget(cellId);
+    if (!(cell instanceof CodeCell)) {
+      return { state: 'missing', reason: 'it is not in the notebook' };
+    }
+    const tags = cell.model.getMetadata('tags') as unknown;
+    const isSkipped = Array.isArray(tags) && tags.includes('skip-execution');
+    if (isSkipped || !cell.model.sharedModel.getSource().trim()) {
+      return { state: 'skipped', reason: 'it is empty or tagged skip-execution' };
+    }
+    // Rejects when the code raises or the kernel ends: both are heard of elsewhere.
+    CodeCell.execute(cell, this.panel.sessionContext).catch(() => undefined);
+    return null;
+  }
+
+  /** Run code that is no cell's, its outputs shown below a cell; without that cell, hidden. */
+  async runHidden(code: string, cellId: string | null): Promise<void> {
+    const cell = cellId === null ? null : this.widget(cellId);
+    const context = this.panel.sessionContext;
+    if (cell instanceof CodeCell) {
+      await OutputArea.execute(code, cell.outputArea, context, { cellId });
+    } else {
+      await context.session?.kernel?.requestExecute({ code, store_history: false }).done;
+    }
+  }
+
+  flash(cellId: string): void {
+    const node = this.widget(cellId)?.node;
+    node?.classList.add('jp-mlintern-mod-flash');
+    setTimeout(() => node?.classList.remove('jp-mlintern-mod-flash'), FLASH_MS);
+  }
+
+  /** Scroll to a cell and select it. False: it is not in the notebook. */
+  async reveal(cellId: string): Promise<boolean> {
+    const index = this._cells.index(cellId);
+    if (index === -1) {
+      return false;
+    }
+    const { content } = this.panel;
+    content.mode = 'command';
+    content.activeCellIndex = index;
+    content.deselectAll();
+    await content.scrollToItem(index, 'center');
+    return true;
+  }
+
+  /** The cell that a session was begun in, by its mark or the stamp in its text. */
+  magicCell(session: string): string | null {
+    const stamp = new RegExp(`^\\s*%%intern\\b.*--session[= ]${session}(\\s|$)`, 'm');
+    const found = this.shared.cells.find(cell => stamp.test(cell.getSource()));
+    return found?.getId() ?? null;
+  }
+
+  /** Put the magic cell back above the first cell of its session, else at the end. */
+  putBack(cellId: string, source: string, sessionCells: readonly string[]): void {
+    if (this.has(cellId)) {
+      return;
+    }
+    const places = sessionCells.map(id => this._cells.index(id)).filter(index => index !== -1);
+    const index = Math.min(...places, this.shared.cells.length);
+    this._cells.insertAt(index, { id: cellId, cell_type: 'code', source });
+  }
+
+  /** Insert cells of the person's own below the active one, and select the first. */
+  async addBelow(sources: readonly string[]): Promise<void> {
+    const { content } = this.panel;
+    const index = content.activeCellIndex + 1;
+    sources.forEach((source, i) =>
+      this._cells.insertAt(index + i, { cell_type: 'code', source })
+    );
+    await this.reveal(this.shared.cells[index].getId());
+  }
+
+  private get shared(): YNotebook {
+    // The interface leaves out the undo manager, which Lab itself reaches in this way.
+    return this.panel.context.model.sharedModel as YNotebook;
+  }
+
+  private widget(cellId: string) {
+    return this.panel.content.widgets.find(cell => cell.model.id === cellId) ?? null;
+  }
+
+  private still<T>(change: () => T): T {
+    return change();
+  }
+
+  private onChanged(_: unknown, change: NotebookChange): void {
+    if (!change.cellsChange) {
+      return;
+    }
+    const added = change.cellsChange.flatMap(delta => (delta.insert as ISharedCell[]) ?? []);
+    this._cells.keepMovedIds(added);
+    this.cellsChanged();
+  }
+
+  private _cells: Cells;
+  private _isDisposed = false;
+}

@@ -1,0 +1,80 @@
+/** Does in order what the kernel asks for, in the page that leads. */
+import type { JSONObject } from '@lumino/coreutils';
+import type { Absence } from './absence';
+import type { Bridge } from './bridge';
+import type { Store } from './store';
+import type { Said, ToKernel } from './wire';
+
+export type ICarrierBridge = Pick<
+  Bridge,
+  'has' | 'ids' | 'insert' | 'remove' | 'run' | 'update' | 'views'
+>;
+
+export class Carrier {
+  constructor(
+    private readonly bridge: ICarrierBridge,
+    private readonly absence: Absence,
+    private readonly store: Pick<Store, 'dispatch'>,
+    private readonly tell: (message: ToKernel) => void
+  ) {}
+
+  carryOut(said: Said): void {
+    switch (said.kind) {
+      case 'insert':
+        if (this.bridge.insert(said)) {
+          this.store.dispatch({ type: 'inserted', cellId: said.cell.id });
+        }
+        this.absence.watch([said.cell.id]);
+        break;
+      case 'update':
+        this.bridge.update(said.cell_id, said.source, said.mark as JSONObject | null);
+        break;
+      case 'run':
+        this.run(said.cell_id);
+        break;
+      case 'remove':
+        if (this.bridge.remove(said.cell_id)) {
+          this.absence.forget(said.cell_id);
+        }
+        break;
+      case 'read':
+        this.tell({ kind: 'cells', request: said.request, cells: this.bridge.views() });
+        break;
+    }
+  }
+
+  /** Run a cell; one that is on its way (cut, undone) runs when it is back. */
+  run(cellId: string): void {
+    if (!this.bridge.has(cellId)) {
+      this._waiting.add(cellId);
+      this.absence.watch([cellId]);
+      this.absence.check(this.bridge.ids);
+      return;
+    }
+    this._waiting.delete(cellId);
+    const refused = this.bridge.run(cellId);
+    if (refused) {
+      this.tell({ kind: 'not_run', cell_id: cellId, ...refused });
+    }
+  }
+
+  /** The list of cells changed. */
+  check(): void {
+    for (const cellId of this._waiting) {
+      if (this.bridge.has(cellId)) {
+        this.run(cellId);
+      }
+    }
+  }
+
+  /** It was told to be missing: the kernel will ask again if it wants it. */
+  drop(cellId: string): void {
+    this._waiting.delete(cellId);
+  }
+
+  clear(): void {
+    this._waiting.clear();
+  }
+
+  private _waiting = new Set<string>();
+}

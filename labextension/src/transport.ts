@@ -1,0 +1,317 @@
+/**
+ * The page's end of the wire: one per kernel connection.
+ *
+ * Kernel → page: `comm_msg` with a fixed comm id, numbered, given on in order and once each. Page →
+ * kernel: requests on the control channel, which is answered while a cell runs; a kernel that does
+ * not know the request says nothing, so silence after two seconds means "not loaded".
+ */
+import type { Kernel, KernelMessage } from '@jupyterlab/services';
+import { UUID } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+import type { IProblem } from './tokens';
+import {
+  COMM_ID,
+  CONTROL_REQUEST,
+  PING_TIMEOUT_S,
+  VERSION,
+  WIRE_VERSION,
+  type IHelloReply,
+  type Reply,
+  type Said,
+  type ToKernel
+} from './wire';
+
+/** What the wire needs of a kernel connection. */
+export type IWireKernel = Pick<
+  Kernel.IKernelConnection,
+  'clientId' | 'username' | 'iopubMessage' | 'sendControlMessage'
+>;
+
+/** How the kernel answered the last Hello; `unknown` before the first answer. */
+export type Standing = 'unknown' | 'silent' | 'mismatch' | 'leads' | 'follows';
+
+/** Replies and numbered messages travel on two channels; a reply may be first. */
+const LOSS_MS = 250;
+const HELD_MOST = 2000;
+/** A leading page that reloads says goodbye, too: it is given the time to come back. */
+const VACANT_MS = 5000;
+
+export class Transport implements IDisposable {
+  constructor(
+    private readonly kernel: IWireKernel,
+    private readonly tab: string
+  ) {
+    kernel.iopubMessage.connect(this.onIopub, this);
+  }
+
+  /** Messages in their order, without repetition, whoever leads. */
+  get heard(): ISignal<this, Said> {
+    return this._heard;
+  }
+
+  get standingChanged(): ISignal<this, Standing> {
+    return this._standingChanged;
+  }
+
+  get standing(): Standing {
+    return this._standing;
+  }
+
+  /** Why the kernel refused the last Hello. */
+  get refusal(): IProblem | null {
+    return this._refusal;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    this.kernel.iopubMessage.disconnect(this.onIopub, this);
+    clearTimeout(this._lossTimer);
+    clearTimeout(this._vacantTimer);
+    Signal.clearData(this);
+  }
+
+  /** Say hello and take in what was missed; ends with the standing known. */
+  hello(takeLead = false): Promise<void> {
+    this._takeLead ||= takeLead;
+    this._again = true;
+    this._greeting ??= this.greet().finally(() => {
+      this._greeting = null;
+    });
+    return this._greeting;
+  }
+
+  /** The numbers of a dead kernel mean nothing to the next one. */
+  reset(): void {
+    this._last = 0;
+    this._held.clear();
+    this.stand('unknown');
+  }
+
+  /** A reply says who leads now. A page that takes over asks for everything again. */
+  setLeads(leads: boolean): void {
+    if (leads === (this._standing === 'leads') || !this.answered) {
+      return;
+    }
+    if (leads) {
+      // What it only watched so far was not carried out here.
+      this._last = 0;
+      void this.hello();
+    } else {
+      this.stand('follows');
+    }
+  }
+
+  /** The kernel's answer; `null` when there is none. */
+  request(message: ToKernel): Promise<Reply | null> {
+    let future: ReturnType<IWireKernel['sendControlMessage']>;
+    try {
+      future = this.kernel.sendControlMessage(this.envelope(message), true);
+    } catch {
+      // The kernel is dead or the connection is gone.
+      return Promise.resolve(null);
+    }
+    return new Promise(resolve => {
+      const end = (reply: Reply | null) => {
+        clearTimeout(timer);
+        future.dispose();
+        resolve(reply);
+        if (reply !== null) {
+          this.watchForLoss(reply.seq);
+        }
+      };
+      const timer = setTimeout(() => end(null), PING_TIMEOUT_S * 1000);
+      future.onReply = reply => end(reply.content as unknown as Reply);
+      // A restart disposes every future.
+      future.done.then(undefined, () => end(null));
+    });
+  }
+
+  private envelope(content: ToKernel): KernelMessage.IControlMessage {
+    const message = {
+      channel: 'control',
+      header: {
+        msg_id: UUID.uuid4(),
+        msg_type: CONTROL_REQUEST,
+        session: this.kernel.clientId,
+        username: this.kernel.username,
+        date: new Date().toISOString(),
+        version: '5.3'
+      },
+      parent_header: {},
+      metadata: {},
+      content,
+      buffers: []
+    };
+    // The types know Jupyter's own message types only.
+    return message as unknown as KernelMessage.IControlMessage;
+  }
+
+  private async greet(): Promise<void> {
+    while (this._again && !this._isDisposed) {
+      this._again = false;
+      const takeLead = this._takeLead;
+      this._takeLead = false;
+      const reply = await this.request({
+        kind: 'hello',
+        peer: 'lab',
+        wire: WIRE_VERSION,
+        last_seq: takeLead && this._standing !== 'leads' ? 0 : this._last,
+        tab: this.tab,
+        take_lead: takeLead,
+        version: VERSION
+      });
+      if (this._isDisposed) {
+        return;
+      }
+      this._refusal = reply === null || reply.ok ? null : reply;
+      if (reply === null) {
+        this.stand('silent');
+      } else if (!reply.ok) {
+        this.stand('mismatch');
+      } else {
+        this.welcome(reply as IHelloReply, takeLead);
+      }
+    }
+  }
+
+  private welcome(reply: IHelloReply, takeLead: boolean): void {
+    const followed = this._standing === 'follows';
+    if (reply.seq < this._last || (takeLead && this._standing !== 'leads')) {
+      this._last = 0;
+    }
+    this.stand(reply.leads ? 'leads' : 'follows');
+    if (followed && reply.leads && !takeLead && this._last > 0) {
+      this._last = 0;
+      this._again = true;
+      return;
+    }
+    for (const said of reply.messages) {
+      // Who led at the time is old news: the reply itself says who does.
+      this.give(said, said.kind !== 'leads');
+    }
+    if (reply.more && reply.messages.length > 0) {
+      this._again = true;
+      return;
+    }
+    this._last = Math.max(this._last, reply.seq);
+    this.release();
+    if (this._held.size > 0) {
+      this._again = true;
+    }
+  }
+
+  private onIopub(_: unknown, message: KernelMessage.IIOPubMessage): void {
+    if (message.header.msg_type !== 'comm_msg') {
+      return;
+    }
+    const { comm_id, data } = (message as KernelMessage.ICommMsgMsg).content;
+    if (comm_id !== COMM_ID) {
+      return;
+    }
+    const said = data as unknown as Said;
+    if (said.kind === 'ping') {
+      void this.hello();
+    } else if (said.seq === 0) {
+      this.unnumbered(said);
+    } else {
+      this.numbered(said);
+    }
+  }
+
+  private unnumbered(said: Said): void {
+    if (this.answered) {
+      this.emit(said);
+    } else if (this._standing !== 'mismatch') {
+      void this.hello();
+    }
+  }
+
+  private numbered(said: Said): void {
+    if (said.seq <= this._last || this._standing === 'mismatch') {
+      return;
+    }
+    if (this.answered && said.seq === this._last + 1) {
+      this.give(said);
+      this.release();
+      return;
+    }
+    // A gap, or nobody knows yet who leads: kept until the answer to Hello is here.
+    if (this._held.size < HELD_MOST) {
+      this._held.set(said.seq, said);
+    }
+    void this.hello();
+  }
+
+  private give(said: Said, heeded = true): void {
+    if (said.seq <= this._last) {
+      return;
+    }
+    this._last = said.seq;
+    if (heeded) {
+      this.emit(said);
+    }
+  }
+
+  private emit(said: Said): void {
+    if (said.kind === 'leads') {
+      this.setLeads(said.tab === this.tab);
+      clearTimeout(this._vacantTimer);
+      if (said.tab === '') {
+        this._vacantTimer = setTimeout(() => void this.hello(), VACANT_MS);
+      }
+    }
+    this._heard.emit(said);
+  }
+
+  private release(): void {
+    for (let next; (next = this._held.get(this._last + 1)); ) {
+      this.give(next);
+    }
+    for (const number of this._held.keys()) {
+      if (number <= this._last) {
+        this._held.delete(number);
+      }
+    }
+  }
+
+  private watchForLoss(number: number): void {
+    if (!this.answered || number <= this._last || this._greeting !== null) {
+      return;
+    }
+    clearTimeout(this._lossTimer);
+    this._lossTimer = setTimeout(() => {
+      if (number > this._last) {
+        void this.hello();
+      }
+    }, LOSS_MS);
+  }
+
+  private get answered(): boolean {
+    return this._standing === 'leads' || this._standing === 'follows';
+  }
+
+  private stand(standing: Standing): void {
+    if (standing !== this._standing) {
+      this._standing = standing;
+      this._standingChanged.emit(standing);
+    }
+  }
+
+  private _heard = new Signal<this, Said>(this);
+  private _standingChanged = new Signal<this, Standing>(this);
+  private _standing: Standing = 'unknown';
+  private _refusal: IProblem | null = null;
+  private _isDisposed = false;
+  private _last = 0;
+  private _held = new Map<number, Said>();
+  private _greeting: Promise<void> | null = null;
+  private _again = false;
+  private _takeLead = false;
+  private _lossTimer: ReturnType<typeof setTimeout> | undefined;
+  private _vacantTimer: ReturnType<typeof setTimeout> | undefined;
+}
