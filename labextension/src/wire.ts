@@ -351,7 +351,10 @@ export interface ISpent {
   steps: number;
   usage: IUsage;
   usd: number | null;
-  /** Wall-clock seconds of model calls and tool calls, waiting for a person included. */
+  /**
+   * Wall-clock seconds of model calls and tool calls; time in which a person was waited for is
+   * not in it.
+   */
   seconds: number;
   /** Reserved by a call that has not been settled (a crash between counts as spent). */
   reserved_usd: number;
@@ -627,7 +630,10 @@ export interface IEffectSettled {
   facts: {
     [k: string]: unknown;
   };
+  /** Working time: a person was not waited for in it. */
   seconds: number;
+  /** PNG in base64; empty for a model that cannot see. */
+  images: string[];
 }
 
 /** The intern's plan, whole. */
