@@ -22,7 +22,7 @@ from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.config import Config, record_root
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.errors import LedgerLocked
-from mlintern_jupyter.events import HeldOutRead, SessionStarted
+from mlintern_jupyter.events import HeldOutRead, ModeChanged, SessionStarted
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.messages import ToolCall
@@ -38,7 +38,7 @@ from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.briefing import briefing, near
 from mlintern_jupyter.session.identity import new_session_id
 from mlintern_jupyter.session.prepare import Prepared
-from mlintern_jupyter.session.session import Session
+from mlintern_jupyter.session.session import Session, check_mode
 from mlintern_jupyter.session.sinks import CardSink, MarkSink, WireSink
 from mlintern_jupyter.tools.build import build_tools
 from mlintern_jupyter.tools.toolbox import Toolbox
@@ -94,10 +94,22 @@ class Hall:
         return session
 
     def brief(self, session: Session, prepared: Prepared) -> None:
-        """What the next turn is told beside the request."""
-        session.briefing = briefing(
-            prepared.goal, prepared.benchmark, prepared.limits, prepared.mode
-        )
+        """What the next turn is told beside the request.
+
+        A session keeps the limits it was started with; a mode said in its changed cell is switched
+        to.
+
+        Raises:
+            UsageError: that mode needs a budget, and the session has none.
+        """
+        state, mode, limits = session.state, prepared.mode, prepared.limits
+        if state.session:
+            limits = state.limits
+            if "mode" in prepared.options.said and mode != state.mode:
+                check_mode(mode, cap=mode, limit_usd=limits.usd)
+                session.commit(ModeChanged(mode))
+            mode = state.mode
+        session.briefing = briefing(prepared.goal, prepared.benchmark, limits, mode)
 
     def reopen(self, folder: Path) -> Session:
         """The session of a record, to go on with it.
@@ -177,6 +189,7 @@ class Hall:
                 runs_alone=session.runs_alone,
                 attention=session.attention,
                 waiting=budget.waiting,
+                sees=model.sees,
             )
 
         dispatch = Dispatch(
@@ -225,6 +238,7 @@ class Hall:
             known=state.outcome_of,
             loop=session.worker.loop,
             earlier=tuple(state.cells),
+            on_magic_cell=session.on_magic_cell,
         )
         session.attach(host)
         return host

@@ -195,6 +195,10 @@ class Session:
         """Whether a turn runs now."""
         return not self.worker.idle.is_set()
 
+    def wanted(self) -> frozenset[str]:
+        """Cells a call waits for that only a person can run, aborted runs among them."""
+        return frozenset() if self._host is None else frozenset(self._host.wanted())
+
     def attach(self, host: WireHost) -> None:
         """The notebook of the turn that begins; the one before is let go."""
         if self._host is not None:

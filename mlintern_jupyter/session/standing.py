@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -107,7 +107,7 @@ def session_view(session: Session) -> SessionView:
             activity=session.activity,
             cells=len(state.cells),
             cell_ids=tuple(state.cells),
-            pending=tuple(_pending(state)),
+            pending=tuple(_pending(state, session.wanted())),
             allowed_kinds=state.allowed_kinds,
             best=best_score(state.runs),
             sources=tuple(_sources(state.cells.values())),
@@ -124,10 +124,12 @@ def _outcome(state: SessionState) -> OutcomeView | None:
     return None if end is None else OutcomeView(end.outcome, end.reason, end.summary, end.do)
 
 
-def _pending(state: SessionState) -> Iterable[PendingCellView]:
+def _pending(state: SessionState, wanted: Collection[str]) -> Iterable[PendingCellView]:
     for cell_id, cell in state.cells.items():
-        proposed = cell.proposed
-        if proposed.cell_type == "code" and state.state_of(cell_id) == "proposed":
+        proposed, stands = cell.proposed, state.state_of(cell_id)
+        # A run that was aborted in the queue leaves a cell that somebody decided to run.
+        waits = stands == "proposed" or (stands == "queued" and cell_id in wanted)
+        if proposed.cell_type == "code" and waits:
             lines = (line.strip() for line in proposed.source.splitlines())
             yield PendingCellView(
                 cell_id=cell_id,

@@ -26,6 +26,7 @@ class Hold:
 
 Heard = Command | Hold
 
+CLOSING_S = 2.0
 _ALIVE: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
@@ -62,17 +63,27 @@ class Worker:
             return
         if isinstance(command, StartTurn | ResumeTurn):
             self.idle.clear()
-        self._loop.call_soon_threadsafe(self._inbox.put_nowait, command)
+        # A closed loop: the session ended a moment ago.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._inbox.put_nowait, command)
 
     def close(self) -> None:
-        """Stop the turn and end the thread; for unloading the extension."""
-        self._loop.call_soon_threadsafe(self._serving.cancel)
+        """Stop the turn and end the thread, for unloading; waits a moment for the turn's end."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(lambda: self._serving.cancel())
+        if os.getpid() == self._pid and threading.current_thread() is not self._thread:
+            self._thread.join(CLOSING_S)
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._serving = self._loop.create_task(self._serve())
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._serving)
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
 
     async def _serve(self) -> None:
         while True:
