@@ -41,6 +41,8 @@ $(MODULES): $(PAGE)/package-lock.json | $(VENV)/ready
 $(VENV)/page: $(VENV)/ready $(MODULES) $(PAGE)/package.json $(PAGE)/tsconfig.json \
 		$(shell find $(PAGE)/src $(PAGE)/style $(PAGE)/schema)
 	@cd $(PAGE) && $(WITH_NODE) npm run --silent build:prod
+	@# pip writes this one through the link that `develop` makes; a wheel would hold it twice.
+	@rm -f mlintern_jupyter/labextension/install.json
 	@$(BIN)/jupyter-builder develop . --overwrite
 	@touch $@
 
