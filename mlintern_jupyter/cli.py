@@ -2,7 +2,8 @@
 
 ``mlintern run GOAL --notebook out.ipynb --model ... --mode unattended --budget USD`` works in a
 real notebook with a real kernel, and leaves it as the record. Exit codes: 0 completed, 1 failed,
-2 bad usage, 3 limit, 4 paused, 130 interrupted.
+2 bad usage, 3 limit, 4 paused, 130 interrupted. ``mlintern status|stop|steer`` speak to a session
+that is open in a kernel, headless or not (``remote``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlintern_jupyter import remote
 from mlintern_jupyter.config import RECORD_FOLDER, Config, load_config
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.options import OPTIONS, Options, parse_value
@@ -71,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("session", help="a session's name, or the folder of its ledger")
     export.add_argument("notebook", type=Path)
     export.set_defaults(action=_export)
+
+    remote.add_verbs(verbs)
     return parser
 
 

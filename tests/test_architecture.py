@@ -22,7 +22,7 @@ ROOMS = {
 }  # fmt: skip
 HEARTH = {"agent", "tools"}
 HALL = {"session"}
-DOORS = {"__init__", "__main__", "cli", "progress", "notebook_api"}
+DOORS = {"__init__", "__main__", "cli", "progress", "remote", "notebook_api"}
 
 FLOOR = {
     **dict.fromkeys(WORDS, 0),
