@@ -31,6 +31,7 @@ from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.facts import MARK, facts_of
 from mlintern_jupyter.tools.lint import check_cell
+from mlintern_jupyter.tools.pictures import with_pictures
 
 T = TypeVar("T")
 MARKDOWN_KINDS = frozenset({"plan", "literature", "note", "report"})
@@ -205,7 +206,8 @@ class CellTools:
             return self._still_open(cell_id)
         for record in outcome.records:
             ctx.commit(RunRecorded(record, cell_id))
-        return outcome_as_result(outcome, source)
+        result = outcome_as_result(outcome, source)
+        return await with_pictures(result, outcome.outputs, ctx.sees)
 
     async def _awaited(self, ctx: ToolContext, cell_id: str, *, alone: bool) -> CellOutcome | None:
         """How the cell settled; nothing if the person speaks before that."""
