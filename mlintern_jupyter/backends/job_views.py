@@ -96,7 +96,7 @@ class _Jobs:
     """The jobs of one folder, as they were seen last."""
 
     def __init__(self) -> None:
-        self._ended: dict[tuple[str, int], JobView] = {}
+        self._ended: dict[tuple[str, int | None], JobView] = {}
         self._curves: dict[tuple[str, int], _Curve] = {}
 
     def look(self, jobs: Path) -> tuple[JobView, ...]:
@@ -104,7 +104,7 @@ class _Jobs:
         others: list[tuple[float, JobView]] = []
         for folder in _folders(jobs):
             stamp = _ended_at(folder)
-            if stamp:
+            if stamp is not None:
                 ended.append((stamp, folder))
                 continue
             spec = jobs_folder.read_json(folder / jobs_folder.SPEC)
@@ -178,12 +178,12 @@ def _folders(jobs: Path) -> list[Path]:
         return []
 
 
-def _ended_at(folder: Path) -> int:
-    """When a job ended, in nanoseconds since the epoch; 0 if it did not say."""
+def _ended_at(folder: Path) -> int | None:
+    """When a job ended, in nanoseconds since the epoch; ``None`` if it did not say."""
     try:
         return (folder / jobs_folder.EXIT).stat().st_mtime_ns
     except OSError:
-        return 0
+        return None
 
 
 def _numbers(line: bytes) -> dict[str, float]:
