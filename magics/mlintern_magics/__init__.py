@@ -17,9 +17,10 @@ from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_magics.cell_text import empty_body
 from mlintern_magics.completion import intern_matcher
 from mlintern_magics.intern import InternMagics
-from mlintern_magics.jobs import JobMagics
+from mlintern_magics.jobs import JobMagics, session_budget
 
 if TYPE_CHECKING:
+    from mlintern_jupyter.backends.held import SessionBudget
     from mlintern_jupyter.session.interns import Interns
     from mlintern_jupyter.views import KernelView
     from mlintern_magics.panel import Panel
@@ -71,6 +72,11 @@ class FrontDoor:
         """Whether no page draws this notebook's figures: headless, nbclient, papermill."""
         return self.bridge.peer == "headless" or not self.bridge.current_cell_id
 
+    def budget(self) -> SessionBudget | None:
+        """Of the unattended session whose cell runs now; ``None`` if it is a person's."""
+        session = None if self._interns is None else self._interns.session
+        return session and session_budget(session, self.bridge.current_cell_id)
+
     def _command(self, session: str, command: dict[str, Any]) -> None:
         self.interns().command(session, command)
 
@@ -87,7 +93,7 @@ def load(ip: Any) -> None:
         return
     door = FrontDoor(ip)
     ip.register_magics(door.magics)
-    ip.register_magics(JobMagics(ip))
+    ip.register_magics(JobMagics(ip, door.budget))
     # A cell magic with nothing below its line is a UsageError in IPython before it reaches us.
     ip.input_transformers_cleanup.append(empty_body)
     ip.Completer.custom_matchers.append(intern_matcher)

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
@@ -19,6 +19,9 @@ from mlintern_jupyter.jobs import JobSpec
 from mlintern_jupyter.notebook_api.jobs import cancel, find_job, show_card, start, submit
 from mlintern_jupyter.notebook_api.show import say
 from mlintern_jupyter.notebook_api.text import job_line, job_table
+
+if TYPE_CHECKING:
+    from mlintern_jupyter.session.session import Session
 
 USAGE = "%%job NAME [--on local|kernel] [--timeout 4h] [--max-usd USD] [--again]"
 JOBS_USAGE = "%jobs | %jobs start NAME | %jobs cancel NAME | %jobs log NAME"
@@ -102,6 +105,22 @@ class JobMagics(Magics):
         if word not in actions:
             raise UsageError(f"there is no `%jobs {word}`", do=JOBS_USAGE)
         say(actions[word](name.strip()))
+
+
+def session_budget(session: Session, cell_id: str) -> SessionBudget | None:
+    """What a session may spend on the job of the cell that runs now.
+
+    Returns:
+        Its budget if it works unattended and the cell is its own. In every other case ``None``:
+        a person is there, who starts the job where it is held.
+    """
+    with session.reading() as state:
+        if not session.working or state.mode != "unattended" or cell_id not in state.cells:
+            return None
+        spent, limit = state.spent, state.limits.usd
+        if limit is None or spent.usd is None:
+            return SessionBudget(state.session, None)
+        return SessionBudget(state.session, limit - spent.usd - spent.reserved_usd)
 
 
 def parse_job_line(line: str) -> JobOptions:
