@@ -157,3 +157,33 @@ def test_export_builds_the_notebook_from_the_ledger_alone(tmp_path: Path) -> Non
     nbformat.validate(notebook)
     assert notebook.cells[-1].source == "print(6 * 7)"
     assert notebook.cells[-1].outputs[0].text == "42\n"
+
+
+def job_cell(name: str, hours: int) -> Turn:
+    source = f"%%job {name} --on local --timeout {hours}h --max-usd 50\nprint('trained')\n"
+    return Turn("", (Call("write_cell", {"kind": "script", "source": source, "why": "train"}),))
+
+
+def test_on_a_rented_machine_the_budget_of_an_unattended_session_starts_its_jobs_or_refuses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("usd_per_hour = 0.5\n")
+    monkeypatch.setenv("MLINTERN_CONFIG", str(config))
+    wait = "from mlintern_jupyter import job\nprint(job('small').result().state)"
+    turns = [
+        job_cell("small", 1),
+        job_cell("large", 4),
+        Turn("", (Call("write_cell", {"kind": "eval", "source": wait, "why": "look"}),)),
+        Turn("Done."),
+    ]
+    with ScriptedServer(turns) as server:
+        done = mlintern(tmp_path, "train it", "--notebook", "out.ipynb", *asking(server))
+    assert done.returncode == 0, done.stderr
+    jobs = {path.name.rpartition("-")[0] for path in (tmp_path / "intern_runs" / "jobs").iterdir()}
+    assert jobs == {"small"}, "four hours are $2, above the budget of $1"
+    notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    shown = json.dumps(notebook.cells)
+    assert "may cost up to $2.00, and" in shown
+    assert "of the budget of session" in shown
+    assert notebook.cells[-1].outputs[-1].text == "completed\n"
