@@ -52,6 +52,8 @@ class World:
     jobs: Mapping[str, str] = field(default_factory=dict)
     """How a job ends; ``completed`` for those not named."""
     heldout: bool = True
+    early: int = 0
+    """How often each call that waits for a cell comes back before the cell has ended."""
 
     def briefing(self) -> str:
         folder = self.name.replace("/", "-")
@@ -107,6 +109,8 @@ class Notebook:
         self.attempts: dict[str, int] = {}
         self.written: list[tuple[str, str]] = []
         self.recipes = RecipeTools(book, lambda: self.facts)
+        self.open: dict[str, tuple[int, ToolResult]] = {}
+        """Cells whose call came back early: how often still, and what they end with."""
 
     def answer(self, call: ToolCall) -> str:
         arguments = json.loads(call.arguments)
@@ -114,9 +118,20 @@ class Notebook:
             result = getattr(self, call.name)(**arguments)
         except ToolError as error:
             return str(error)
+        if call.name in {"write_cell", "evaluate", "compare"} and self.world.early:
+            self.open[result.facts["cell"]] = (self.world.early, result)
+            result = self.wait_cell(result.facts["cell"])
         told = finished(result)
         self.facts |= told.facts
         return told.text
+
+    def wait_cell(self, cell_id: str) -> ToolResult:
+        left, result = self.open.pop(cell_id)
+        if left == 0:
+            return result
+        self.open[cell_id] = (left - 1, result)
+        state = "running" if left % 2 else "proposed"
+        return ToolResult("it came back early", {"cell": cell_id, "state": state})
 
     def plan(self, items: list[dict[str, str]]) -> ToolResult:
         self.last_plan = items

@@ -6,9 +6,11 @@ import json
 import pytest
 from playbook_world import SPECS, World, drive, mcq
 
+from mlintern_jupyter.events import CellEnded, OwnCellRan
 from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.models.playbook import Playbook
+from mlintern_jupyter.record.told import late_cell_line, own_cell_line, returned_cell_line
 from mlintern_jupyter.usage import Usage
 
 
@@ -79,10 +81,28 @@ def test_words_of_the_person_are_repeated_as_not_understood_and_change_nothing()
     assert "does not understand" in answers[0]
 
 
-def test_cells_the_person_ran_are_no_words_to_answer():
-    note = "[The person ran a cell of their own (x1): `1/0` -> failed]"
-    told = drive(mcq(), said={5: note})
+def test_what_the_session_says_of_cells_are_no_words_to_answer():
+    said = {
+        5: own_cell_line(OwnCellRan("x1", "1/0", "failed")),
+        6: late_cell_line(CellEnded("x2", "done", "", 1.0)),
+        7: returned_cell_line("x3"),
+    }
+    told = drive(mcq(), said=said)
     assert not [m for m in told.messages if m.role == "assistant" and "understand" in m.text]
+
+
+def test_cell_that_has_not_ended_is_waited_for_and_changes_nothing_else():
+    quiet, interrupted = drive(mcq()), drive(mcq(early=2))
+    waits = [arguments for name, arguments in interrupted.calls if name == "wait_cell"]
+    assert [call for call in interrupted.calls if call[0] != "wait_cell"] == quiet.calls
+    waited_for = [n for n, _ in quiet.calls if n in {"write_cell", "evaluate", "compare"}]
+    assert len(waits) == 2 * len(waited_for) > 20
+    assert interrupted.final == quiet.final
+    ends = [n for n, m in enumerate(interrupted.messages) if m.role == "assistant"]
+    for end in reversed(ends):
+        reply = ask(interrupted.messages[:end])
+        told = interrupted.messages[end]
+        assert (reply.text, reply.calls) == (told.text, told.calls)
 
 
 def test_cell_nobody_saw_end_is_proposed_once_more():
