@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from copy import copy
 from pathlib import Path
 
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from mlintern_jupyter.wire import COMM_ID, CONTROL_REQUEST, WIRE_VERSION
@@ -15,10 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class HandPeer:
-    def __init__(self, folder):
+    def __init__(self, folder, python=None):
         self.manager = KernelManager(transport="ipc", ip=str(folder / "k"))
+        if python is not None:
+            self.manager.kernel_spec.argv[0] = str(python)
         env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'peers'}:{ROOT}"}
         self.manager.start_kernel(cwd=str(folder), env=env)
+        self.others = []
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
@@ -31,7 +36,8 @@ class HandPeer:
     def close(self):
         self.done.set()
         self.pump.join()
-        self.client.stop_channels()
+        for client in (self.client, *self.others):
+            client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
     def _pump(self):
@@ -44,6 +50,29 @@ class HandPeer:
                 self.messages.put(message["content"]["data"])
             elif message["msg_type"] == "stream":
                 self.printed.put(message["content"]["text"])
+
+    def another_client(self):
+        """A connection of its own, as every page and every reload of one makes it."""
+        client = BlockingKernelClient()
+        client.load_connection_info(self.manager.get_connection_info())
+        client.start_channels()
+        self.others.append(client)
+        return client
+
+    def as_client(self, client):
+        """The same kernel, spoken to through another connection."""
+        other = copy(self)
+        other.client = client
+        return other
+
+    def load(self):
+        load = self.send("%load_ext stub_intern")
+        self.next("ping")
+        self.hello()
+        assert self.reply(load)["status"] == "ok"
+
+    def start(self, scenario):
+        assert self.run(f"%%intern {scenario}\n\n", "magic")["status"] == "ok"
 
     def send(self, code, cell_id=None, **content):
         content = {
@@ -80,6 +109,23 @@ class HandPeer:
     def hello(self, last_seq=0, wire=WIRE_VERSION, **more):
         hello = {"kind": "hello", "peer": "hand", "wire": wire, "last_seq": last_seq}
         return self.ask(hello | more)
+
+    def not_run(self, cell_id, state, reason=""):
+        report = {"kind": "not_run", "cell_id": cell_id, "state": state, "reason": reason}
+        return self.ask(report)
+
+    def returned(self, cell_id):
+        return self.ask({"kind": "returned", "cell_id": cell_id})
+
+    def facts(self):
+        """Every fact so far, in order."""
+        messages, last = [], 0
+        while True:
+            reply = self.hello(last)
+            messages += reply["messages"]
+            if not reply["more"]:
+                return [m["fact"] for m in messages if m["kind"] == "fact"]
+            last = messages[-1]["seq"]
 
     def status(self, **more):
         return self.ask({"kind": "status"} | more)

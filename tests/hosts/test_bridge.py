@@ -3,7 +3,6 @@ from __future__ import annotations
 import queue
 
 import pytest
-from hand_peer import HandPeer
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -12,26 +11,6 @@ from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.wire import Ping
 
 LOAD = "%load_ext stub_intern"
-
-
-@pytest.fixture
-def peer(tmp_path):
-    peer = HandPeer(tmp_path)
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
-def loaded(peer):
-    load = peer.send(LOAD)
-    peer.next("ping")
-    peer.hello()
-    assert peer.reply(load)["status"] == "ok"
-    return peer
-
-
-def start(peer, scenario):
-    assert peer.run(f"%%intern {scenario}\n\n", "magic")["status"] == "ok"
 
 
 def test_a_ping_is_answered_while_the_loading_cell_runs(peer):
@@ -87,7 +66,7 @@ class TestRequests:
 
 class TestReplay:
     def test_brings_what_was_missed_in_order_and_nothing_else(self, loaded):
-        start(loaded, "work")
+        loaded.start("work")
         loaded.next("run")
         reply = loaded.hello(last_seq=0)
         kinds = [m["kind"] for m in reply["messages"]]
@@ -97,7 +76,7 @@ class TestReplay:
         assert loaded.hello(last_seq=reply["seq"])["messages"] == []
 
     def test_does_not_ask_for_a_run_twice(self, loaded):
-        start(loaded, "twice")
+        loaded.start("twice")
         loaded.next("run")
         loaded.run("print(1)", "same")
         loaded.heard("TurnEnded")
@@ -106,21 +85,21 @@ class TestReplay:
         assert kinds.count("insert") == 1
 
     def test_does_not_bring_a_deleted_cell_back(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         assert loaded.ask({"kind": "not_run", "cell_id": "please", "state": "missing"})["ok"]
         loaded.heard("TurnEnded")
         assert "insert" not in [m["kind"] for m in loaded.hello()["messages"]]
 
     def test_of_numbers_from_before_a_restart_is_a_replay_of_everything(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         assert loaded.hello(last_seq=10_000)["messages"][0]["kind"] == "insert"
 
 
 class TestACellOfTheSession:
     def test_that_was_edited_settles_with_the_text_that_ran(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         mark = loaded.next("insert")["cell"]["mark"]
         loaded.run("print('edited')", "please")
         assert loaded.heard("CellStarted")["source"] == "print('edited')"
@@ -129,7 +108,7 @@ class TestACellOfTheSession:
         assert update["mark"]["run_sha256"] != mark["proposed_sha256"]
 
     def test_that_is_skipped_is_told_with_its_reason(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         no = {"kind": "not_run", "cell_id": "please", "state": "skipped", "reason": "too slow"}
         loaded.ask(no)
@@ -137,7 +116,7 @@ class TestACellOfTheSession:
         assert loaded.heard("TurnEnded")["outcome"] == "completed"
 
     def test_that_was_aborted_goes_on_waiting_for_a_person(self, loaded):
-        start(loaded, "twice")
+        loaded.start("twice")
         loaded.next("run")
         assert loaded.ask({"kind": "status"})["wanted"] == []
         loaded.ask({"kind": "not_run", "cell_id": "same", "state": "aborted"})
@@ -146,27 +125,27 @@ class TestACellOfTheSession:
         assert loaded.heard("CellEnded", cell_id="same")["state"] == "done"
 
     def test_that_is_interrupted_is_neither_done_nor_failed(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         loaded.interrupt(loaded.begin("import time\ntime.sleep(60)", "please"))
         assert loaded.heard("CellEnded")["state"] == "interrupted"
 
     def test_that_awaits_and_is_interrupted_ends_too(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         loaded.begin("import asyncio\nwhile True: await asyncio.sleep(.05)", "please")
         loaded.manager.interrupt_kernel()
         assert loaded.heard("CellEnded")["state"] == "interrupted"
 
     def test_that_runs_other_code_inside_is_one_cell(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         loaded.run("get_ipython().run_cell('print(1)')\nprint(2)", "please")
         assert loaded.heard("CellEnded")["outputs"][0]["text"] == "1\n2\n"
         loaded.heard("TurnEnded")
 
     def test_with_a_syntax_error_has_failed(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         loaded.run("print(", "please")
         ended = loaded.heard("CellEnded")
@@ -174,7 +153,7 @@ class TestACellOfTheSession:
         assert ended["outputs"][0]["output_type"] == "error"
 
     def test_that_forks_says_nothing_from_the_child(self, loaded):
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         fork = (
             "import os, stub_intern\n"
@@ -195,7 +174,7 @@ class TestACellOfTheSession:
 class TestTheOwnCellsOfThePerson:
     def test_are_one_line_each_while_a_turn_is_open(self, loaded):
         loaded.run("before = 1", "o1")
-        start(loaded, "review")
+        loaded.start("review")
         loaded.run("# load it\nimport os.path as p\ndata, n = [1], 2\nfor i in data: pass", "o2")
         loaded.run("1/0", "o3")
         loaded.run("%intern\n", "o4")
@@ -220,7 +199,7 @@ class TestTheOwnCellsOfThePerson:
         loaded.next("ping")
         loaded.hello()
         assert loaded.reply(again)["status"] == "ok"
-        start(loaded, "review")
+        loaded.start("review")
         loaded.next("insert")
         loaded.run("print('once')", "please")
         loaded.heard("TurnEnded")

@@ -14,9 +14,17 @@ from pathlib import Path
 
 from mlintern_jupyter.cells import RECORD_MIME, CellMark, NewCell, source_sha256
 from mlintern_jupyter.errors import LedgerUnwritable, UsageError
-from mlintern_jupyter.events import Activity, CellStarted, TurnEnded, to_wire
+from mlintern_jupyter.events import (
+    Activity,
+    CellStarted,
+    HoldChanged,
+    Steered,
+    TurnEnded,
+    to_wire,
+)
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.views import JobView, KernelView
 from mlintern_jupyter.wire import FactSaid, RemoveCell, SignalSaid
 
 SESSION = "stub-1"
@@ -61,13 +69,17 @@ class Intern:
     def __init__(self, magic_cell_id):
         self.loop = asyncio.new_event_loop()
         self.stopped = asyncio.Event()
+        self.magic_cell_id = magic_cell_id
+
+    def open(self):
         self.host = WireHost(
             BRIDGE,
             session=SESSION,
-            magic_cell_id=magic_cell_id,
+            magic_cell_id=self.magic_cell_id,
             commit=LEDGER.commit,
             known=lambda cell_id: None,
             loop=self.loop,
+            on_magic_cell=lambda present: LEDGER.commit(HoldChanged(not present)),
         )
         self.host.turn_open = True
 
@@ -153,6 +165,26 @@ class Intern:
         await self.propose("please", "print('reviewed')")
         await self.settled("please")
 
+    async def begun(self):
+        await self.propose("please", "print('reviewed')")
+        await self.host.wait_begun("please")
+        LEDGER.commit(Steered("it began"))
+        await self.settled("please")
+
+    async def flood(self):
+        for n in range(2000):
+            LEDGER.commit(Steered(f"{n} " + "é" * (n % 700)))
+        LEDGER.commit(Steered("x" * 9000))
+        await self.propose("long", "#" * 400_000)
+        await self.propose("after", "print(1)")
+        LEDGER.commit(Steered("done"))
+        await self.stopped.wait()
+
+    async def late(self):
+        """The turn opens long after the magic cell ended: when it is asked to stop."""
+        await self.stopped.wait()
+        self.open()
+
     async def unwritable(self):
         LEDGER.refuse = "effect"
         await self.run("effect", "open('effect.txt', 'w').close()")
@@ -201,6 +233,9 @@ def intern(line, cell):
     """Start a scenario in a thread and return at once."""
     kernel = BRIDGE._ip.kernel
     me = Intern(kernel.get_parent("shell")["metadata"].get("cellId", ""))
+    if line != "late":
+        me.open()
+    BRIDGE.lead_here()
     WORKING[SESSION] = me
 
     def work():
@@ -225,9 +260,16 @@ def on_command(session, command):
     me.loop.call_soon_threadsafe(me.stopped.set)
 
 
+def view():
+    job = JobView("sft", "k", "running", 1.5, 3, 10, ((1, 2.5), (2, float("nan"))), {}, 0, None, "")
+    return KernelView(
+        "0", "3", "/folder", "unattended", "", None, (), (job,), (), ("nano/mcq",), ("slurm",)
+    )
+
+
 def load_ipython_extension(ip):
     global BRIDGE
-    BRIDGE = Bridge(ip, on_command, lambda: {"active": list(WORKING)})
+    BRIDGE = Bridge(ip, on_command, lambda: {"active": list(WORKING)}, view)
     ip.register_magic_function(intern, "cell", "intern")
     print("peer" if BRIDGE.await_peer() else "nobody")
 
