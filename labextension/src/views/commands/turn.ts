@@ -1,0 +1,208 @@
+/** Commands about the turn, the jobs and the session. */
+import {
+  editIcon,
+  pauseIcon,
+  refreshIcon,
+  runIcon,
+  stopIcon,
+  undoIcon
+} from '@jupyterlab/ui-components';
+import type { Mode } from '../../wire';
+import { CommandIds } from '../commandIds';
+import { stopInternIcon } from '../icons';
+import { modes, modeWord, resumable } from '../words';
+import { type Args, type IDoor, session, works } from './door';
+
+const NONE = { args: { type: 'object', properties: {} } } as const;
+const NAMED = {
+  args: {
+    type: 'object',
+    properties: { name: { type: 'string', description: 'Name of the job' } },
+    required: ['name']
+  }
+} as const;
+
+export function addTurnCommands(door: IDoor): void {
+  const { app, interns, trans, sidebar } = door;
+
+  app.commands.addCommand(CommandIds.steer, {
+    label: trans.__('Steer the Intern…'),
+    caption: trans.__('Tell the intern something; it reads it before its next step'),
+    icon: editIcon,
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: {
+          text: { type: 'string', description: 'The words; without them the box is opened' }
+        }
+      }
+    },
+    isEnabled: () => works(door),
+    execute: async args => {
+      if (typeof args.text === 'string') {
+        await interns.current?.steer(args.text);
+      } else {
+        sidebar?.focus(true);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIds.pause, {
+    label: trans.__('Pause the Intern'),
+    caption: trans.__('Hold it before its next model call; cells and jobs that run go on'),
+    icon: pauseIcon,
+    describedBy: NONE,
+    isEnabled: () => works(door) && !session(door)?.held,
+    execute: () => interns.current?.pause()
+  });
+  app.commands.addCommand(CommandIds.continue, {
+    label: trans.__('Let the Intern Continue'),
+    caption: trans.__('Let the intern go on from where it was held'),
+    icon: runIcon,
+    describedBy: NONE,
+    isEnabled: () => works(door) && Boolean(session(door)?.held),
+    execute: () => interns.current?.resumeHeld()
+  });
+  app.commands.addCommand(CommandIds.stop, {
+    label: trans.__('Stop the Intern'),
+    caption: trans.__('End the turn; the cell that runs and all jobs go on'),
+    icon: stopInternIcon,
+    describedBy: NONE,
+    isEnabled: () => works(door),
+    execute: () => interns.current?.stop(false)
+  });
+  app.commands.addCommand(CommandIds.stopAndCancelJobs, {
+    label: trans.__('Stop the Intern and Cancel Jobs'),
+    caption: trans.__('End the turn and every running job of this folder; the cell that runs goes on'),
+    icon: stopInternIcon,
+    describedBy: NONE,
+    isEnabled: () => works(door),
+    execute: () => interns.current?.stop(true)
+  });
+  app.commands.addCommand(CommandIds.interruptCell, {
+    label: trans.__('Interrupt the Cell, Not the Intern'),
+    caption: trans.__('Interrupt the cell that runs in the kernel; the intern and all jobs go on'),
+    icon: stopIcon,
+    describedBy: NONE,
+    isEnabled: () => session(door) !== null,
+    execute: () => interns.current?.interruptCell()
+  });
+  app.commands.addCommand(CommandIds.setMode, {
+    label: args => {
+      const mode = modeOf(args);
+      return mode === null
+        ? trans.__('Set the Mode of the Intern')
+        : trans.__('Set the Mode of the Intern: %1', modeWord(mode, trans));
+    },
+    caption: trans.__('Who is asked before a cell runs'),
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { mode: { type: 'string', enum: ['review', 'auto', 'unattended'] } },
+        required: ['mode']
+      }
+    },
+    isEnabled: args => allowed(door, modeOf(args)),
+    isToggled: args => modeOf(args) !== null && session(door)?.mode === modeOf(args),
+    execute: async args => {
+      const mode = modeOf(args);
+      if (mode !== null) {
+        await interns.current?.setMode(mode);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIds.startJob, {
+    label: trans.__('Start a Held Job'),
+    caption: trans.__('Say yes to its price; the sidebar shows the quote'),
+    icon: runIcon,
+    describedBy: NAMED,
+    isEnabled: () => jobs(door).includes('held'),
+    execute: async args => {
+      if (typeof args.name === 'string') {
+        await interns.current?.startJob(args.name);
+      } else {
+        sidebar?.focus(false);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIds.cancelJob, {
+    label: trans.__('Cancel a Job'),
+    caption: trans.__('End a job and all of its processes; the intern goes on'),
+    describedBy: NAMED,
+    isEnabled: () => jobs(door).some(state => state === 'running' || state === 'held'),
+    execute: async args => {
+      if (typeof args.name === 'string') {
+        await interns.current?.cancelJob(args.name);
+      } else {
+        sidebar?.focus(false);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIds.resumeSession, {
+    label: trans.__('Resume the Unfinished Session'),
+    caption: trans.__('Go on; what is done is not repeated; it may spend'),
+    icon: refreshIcon,
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: {
+          session: { type: 'string', description: 'Name of the session; default: the newest unfinished' }
+        }
+      }
+    },
+    isEnabled: args => toResume(door, args) !== null,
+    execute: async args => {
+      const name = toResume(door, args);
+      if (name !== null) {
+        await interns.current?.resumeSession(name);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIds.followHere, {
+    label: trans.__('Follow the Intern Here'),
+    caption: trans.__('Let this page, not the other one, insert and run the cells'),
+    describedBy: NONE,
+    isEnabled: () => interns.current?.state.connection === 'follows',
+    execute: () => interns.current?.followHere()
+  });
+  app.commands.addCommand(CommandIds.putBack, {
+    label: trans.__('Put the Cell of the Session Back'),
+    caption: trans.__('The cell of this session was deleted; put it back and let the intern go on'),
+    icon: undoIcon,
+    describedBy: NONE,
+    isEnabled: () => interns.current?.state.magicCellMissing ?? false,
+    execute: () => interns.current?.putMagicCellBack()
+  });
+}
+
+function modeOf(args: Args): Mode | null {
+  const { mode } = args;
+  return mode === 'review' || mode === 'auto' || mode === 'unattended' ? mode : null;
+}
+
+function allowed(door: IDoor, mode: Mode | null): boolean {
+  const view = door.interns.current?.state.view ?? null;
+  return (
+    view !== null &&
+    view.session !== null &&
+    modes(view.mode_cap).some(each => each.mode === mode && each.allowed)
+  );
+}
+
+function jobs(door: IDoor): string[] {
+  return door.interns.current?.state.view?.jobs.map(job => job.state) ?? [];
+}
+
+/** The session that is named, else the open one if it is unfinished, else the newest such record. */
+function toResume(door: IDoor, args: Args): string | null {
+  const state = door.interns.current?.state;
+  if (typeof args.session === 'string') {
+    return state ? args.session : null;
+  }
+  const view = state?.view ?? null;
+  if (view === null || view.session?.running) {
+    return null;
+  }
+  return view.session && resumable(view)
+    ? view.session.session
+    : (view.records.find(record => !record.finished)?.session ?? null);
+}

@@ -1,0 +1,56 @@
+/** What was used of what may be used. Unknown is a word, never a zero. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+import { count, dollars, duration, share } from '../format';
+import { spentWord } from '../words';
+import { Amount, Section, type ISessionScene } from './parts';
+
+export function Spend({ session, trans }: ISessionScene): React.ReactElement {
+  const { spent, limits } = session;
+  const tokens = spent.usage.input_tokens + spent.usage.output_tokens;
+  const limitSeconds = limits.hours === null ? null : limits.hours * 3600;
+  const charged = spent.usd === null ? null : spent.usd + spent.reserved_usd;
+  return (
+    <Section title={trans.__('Used')}>
+      <Amount
+        label={trans.__('Cost')}
+        text={of(spentWord(session, trans), limits.usd === null ? null : dollars(limits.usd), trans)}
+        share={charged === null ? null : share(charged, limits.usd)}
+      />
+      <Amount
+        label={trans.__('Steps')}
+        text={of(count(spent.steps), count(limits.steps), trans)}
+        share={share(spent.steps, limits.steps)}
+      />
+      <Amount
+        label={trans.__('Time')}
+        text={of(
+          duration(spent.seconds),
+          limitSeconds === null ? null : duration(limitSeconds),
+          trans
+        )}
+        share={share(spent.seconds, limitSeconds)}
+      />
+      <Amount
+        label={trans.__('Tokens')}
+        text={of(count(tokens), limits.tokens === null ? null : count(limits.tokens), trans)}
+        share={share(tokens, limits.tokens)}
+      />
+      <Amount
+        label={trans.__('Context')}
+        text={of(
+          count(session.context_used),
+          session.context_tokens === null
+            ? trans.__('an unknown window')
+            : count(session.context_tokens),
+          trans
+        )}
+        share={share(session.context_used, session.context_tokens)}
+      />
+    </Section>
+  );
+}
+
+function of(used: string, limit: string | null, trans: TranslationBundle): string {
+  return limit === null ? used : trans.__('%1 of %2', used, limit);
+}
