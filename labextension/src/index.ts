@@ -5,6 +5,7 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { Interns } from './interns';
 import { tabName } from './tab';
 import { IInterns } from './tokens';
+import views from './views';
 import { CONTROL_REQUEST } from './wire';
 
 const interns: JupyterFrontEndPlugin<IInterns> = {
@@ -29,4 +30,4 @@ function hideRequestsFromStatus(): void {
   PageConfig.setOption(option, JSON.stringify([...types, CONTROL_REQUEST]));
 }
 
-export default [interns];
+export default [interns, ...views];

@@ -1,0 +1,208 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Link } from '../src/link';
+import { fact, FakeKernel, view } from './doubles';
+
+beforeEach(() => vi.useFakeTimers());
+afterEach(() => vi.useRealTimers());
+const settle = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
+
+function linked(kernel = new FakeKernel(), isMarked = false) {
+  const link = new Link('tab-1', () => isMarked);
+  const connections: string[] = [];
+  link.standing.connect(() => connections.push(link.connection));
+  link.attach(kernel);
+  const questions = () => kernel.asked.filter(message => message.kind === 'status').length;
+  return { kernel, link, connections, questions };
+}
+
+describe('a notebook', () => {
+  it('without a kernel says so', () => {
+    const link = new Link('tab-1', () => false);
+    link.attach(null);
+    expect(link.connection).toBe('no-kernel');
+  });
+
+  it('whose kernel has no intern costs one question, ever', async () => {
+    const kernel = new FakeKernel();
+    kernel.answer = () => null;
+    const { link } = linked(kernel);
+    await settle(2000);
+    expect(link.connection).toBe('silent');
+    kernel.become('busy');
+    kernel.become('idle');
+    await settle(3600_000);
+    expect(kernel.asked).toHaveLength(1);
+  });
+
+  it('is joined while a cell runs, when its status is unknown', async () => {
+    const kernel = new FakeKernel();
+    kernel.status = 'unknown';
+    kernel.connectionStatus = 'connecting';
+    const { link } = linked(kernel);
+    expect(kernel.asked).toHaveLength(0);
+    kernel.connect('connected');
+    await settle();
+    expect(link.connection).toBe('leads');
+  });
+
+  it('asks once more when the kernel turns out to be alive after all', async () => {
+    const kernel = new FakeKernel();
+    kernel.status = 'starting';
+    kernel.answer = () => null;
+    const { link } = linked(kernel);
+    await settle(2000);
+    kernel.answer = null;
+    kernel.become('idle');
+    await settle();
+    expect(link.connection).toBe('leads');
+  });
+
+  it('with cells of an intern asks again while the kernel is too busy to answer', async () => {
+    const kernel = new FakeKernel();
+    kernel.status = 'busy';
+    kernel.answer = () => null;
+    const { link } = linked(kernel, true);
+    await settle(3000);
+    expect(link.connection).toBe('silent');
+    kernel.answer = null;
+    await settle(1000);
+    expect(link.connection).toBe('leads');
+  });
+
+  it('with cells of an intern gives up asking', async () => {
+    const kernel = new FakeKernel();
+    kernel.answer = () => null;
+    linked(kernel, true);
+    await settle(3600_000);
+    expect(kernel.asked).toHaveLength(6);
+  });
+});
+
+describe('the status', () => {
+  it('is asked for at once, and again at rest every ten seconds', async () => {
+    const { questions } = linked();
+    await settle(150);
+    expect(questions()).toBe(1);
+    await settle(9999);
+    expect(questions()).toBe(1);
+    await settle(1);
+    expect(questions()).toBe(2);
+  });
+
+  it('is asked for every two seconds while something is at work or waits', async () => {
+    const kernel = new FakeKernel();
+    kernel.view = view({ running: true, pending: [] });
+    const { questions } = linked(kernel);
+    await settle(150 + 4000);
+    expect(questions()).toBe(3);
+    kernel.view = view({ running: false, pending: [{ cell_id: 'a' } as never] });
+    await settle(4000);
+    expect(questions()).toBe(5);
+  });
+
+  it('follows a burst of facts with one question, and does not wait for its end', async () => {
+    const { kernel, questions } = linked();
+    await settle(150);
+    for (let i = 0; i < 30; i++) {
+      kernel.say(fact());
+      await settle(10);
+    }
+    await settle(150);
+    expect(questions()).toBeGreaterThanOrEqual(2);
+    expect(questions()).toBeLessThanOrEqual(4);
+  });
+
+  it('is given on', async () => {
+    const { kernel, link } = linked();
+    const seen: unknown[] = [];
+    link.viewed.connect((_, view) => seen.push(view));
+    kernel.view = view();
+    await settle(150);
+    expect(seen).toEqual([view()]);
+  });
+
+  it('tells a page that it leads now', async () => {
+    const kernel = new FakeKernel();
+    kernel.leads = false;
+    const { link, connections } = linked(kernel);
+    await settle(150);
+    kernel.leads = true;
+    await settle(10_000);
+    expect(link.leads).toBe(true);
+    expect(connections).toEqual(['follows', 'leads']);
+  });
+
+  it('that is never answered ends in silence: the extension was unloaded', async () => {
+    const kernel = new FakeKernel();
+    const { link } = linked(kernel);
+    await settle(150);
+    kernel.answer = () => null;
+    await settle(60_000);
+    expect(link.connection).toBe('silent');
+  });
+});
+
+describe('a kernel that ends', () => {
+  it('is lost, and greeted when it runs again, from its first message on', async () => {
+    const { kernel, link, connections } = linked();
+    await settle();
+    kernel.say(fact());
+    kernel.become('restarting');
+    expect(link.connection).toBe('lost');
+    kernel.said.length = 0;
+    kernel.become('idle');
+    await settle();
+    expect(connections).toEqual(['leads', 'lost', 'leads']);
+    expect(kernel.hellos()[1].last_seq).toBe(0);
+  });
+
+  it('is not asked anything while it is gone', async () => {
+    const { kernel } = linked();
+    await settle(150);
+    kernel.become('dead');
+    const asked = kernel.asked.length;
+    await settle(60_000);
+    expect(kernel.asked).toHaveLength(asked);
+  });
+
+  it('is not missed where no intern was', async () => {
+    const kernel = new FakeKernel();
+    kernel.answer = () => null;
+    const { kernel: same, connections } = linked(kernel);
+    await settle(2000);
+    same.become('restarting');
+    expect(connections).toEqual(['silent']);
+  });
+
+  it('is greeted again after the connection was down', async () => {
+    const { kernel } = linked();
+    await settle();
+    kernel.say(fact());
+    kernel.connect('connecting');
+    kernel.say(fact(), true);
+    kernel.connect('connected');
+    await settle();
+    expect(kernel.hellos().map(hello => hello.last_seq)).toEqual([0, 1]);
+  });
+});
+
+describe('the end of a page', () => {
+  it('says goodbye where somebody listens', async () => {
+    const { kernel, link } = linked();
+    await settle();
+    link.bye();
+    expect(kernel.asked.pop()).toEqual({ kind: 'bye', tab: 'tab-1' });
+  });
+
+  it('leaves nothing behind', async () => {
+    const { kernel, link } = linked();
+    await settle();
+    link.dispose();
+    const asked = kernel.asked.length;
+    kernel.say(fact());
+    kernel.become('idle');
+    kernel.connect('connected');
+    await settle(60_000);
+    expect(kernel.asked).toHaveLength(asked);
+  });
+});
