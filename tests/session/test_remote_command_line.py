@@ -106,6 +106,21 @@ def test_a_session_is_seen_steered_and_stopped_while_a_cell_runs(
     assert "no turn runs" in status(tmp_path, "--session", name)["sessions"][0]["now"]
 
 
+def test_stop_with_jobs_ends_the_jobs_of_the_folder_too(
+    kernel: KernelPeer, never: ScriptedServer, tmp_path: Path
+) -> None:
+    assert kernel.run("%%job long\nimport time; time.sleep(600)").status == "ok"
+    begin(kernel, never)
+    assert [job["state"] for job in status(tmp_path)["jobs"]] == ["running"]
+    stopped = mlintern(tmp_path, "stop", "--jobs")
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+    until(lambda: newest(tmp_path).status == "interrupted", "the end of the turn")
+    until(
+        lambda: [job["state"] for job in status(tmp_path)["jobs"]] == ["cancelled"],
+        "the end of the job",
+    )
+
+
 def ledger_text(folder: Path) -> str:
     return "".join(p.read_text() for p in (folder / "intern_runs").glob("*/ledger.jsonl"))
 
