@@ -219,6 +219,10 @@ class Bridge:
         self.say(Ping())
         return self._answers.greeted.wait(timeout_s)
 
+    def wanted(self) -> frozenset[str]:
+        """Cells that a step waits for and only a person can run."""
+        return frozenset(cell for host in self._hosts for cell in host.wanted())
+
     def hear(self, message: dict[str, Any]) -> None:
         """Take a message of the local peer, as if it had come over the wire."""
         self._answers.hear(message, client="")

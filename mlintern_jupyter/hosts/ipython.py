@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from time import monotonic
 from typing import Any
 
 from mlintern_jupyter.cells import SETTLED, CellView, NewCell
@@ -47,6 +48,8 @@ _MARKER = re.compile(r"\s*# intern (?P<session>\S+) (?P<cell>[\w-]+)(?= ·|\s|$)
 _WHY_LIMIT = 80
 _LOOK_AGAIN_S = 0.2
 """A turn can end without a word to a peer (a record that cannot be written)."""
+_MODE_DECIDES_S = 2.0
+"""After its insertion it is said whether a cell runs by itself; then it is the person's."""
 _HISTORY = 500
 
 
@@ -60,6 +63,7 @@ class _Cell:
     asked: bool = False
     """It runs without a person: inside the next ``%intern next``."""
     settled: bool = False
+    since: float = 0.0
 
 
 class StepPeer:
@@ -128,7 +132,7 @@ class StepPeer:
                     if not self._run(mine):
                         return STOPPED_WAITING
                     continue
-                offered = self._first(lambda c: True)
+                offered = self._first(self._is_the_persons)
                 if offered is not None:
                     self._ip.set_next_input(marked(offered))
                     return (
@@ -144,9 +148,12 @@ class StepPeer:
 
     def skip(self, reason: str) -> str:
         """Refuse the code cell that waits. Raises UsageError when none does."""
-        cell = self._first(lambda c: True)
+        cell = self._first(self._is_the_persons)
         if cell is None:
-            raise UsageError("no proposed cell waits", do="`%intern next` shows what does; `%intern status` says where the intern stands")
+            raise UsageError(
+                "no proposed cell waits",
+                do="`%intern next` shows what does; `%intern status` says where the intern stands",
+            )
         not_run = CellNotRun(cell.cell.id, "skipped", reason)
         self._bridge.hear(to_json(not_run))
         with self._heard:
@@ -157,8 +164,7 @@ class StepPeer:
         """Wait for something to do; whether the person was told of it, which once is enough."""
         while True:
             with self._heard:
-                something = any(_to_show(c) or _waits(c) for c in self._cells.values())
-                if something or ended() or held():
+                if self._something() or ended() or held():
                     return said
                 if said:
                     self._heard.wait(_LOOK_AGAIN_S)
@@ -176,6 +182,19 @@ class StepPeer:
     def _first(self, fits: Callable[[_Cell], bool]) -> _Cell | None:
         with self._heard:
             return next((c for c in self._cells.values() if _waits(c) and fits(c)), None)
+
+    def _something(self) -> bool:
+        return any(
+            _to_show(c) or (_waits(c) and (c.asked or self._is_the_persons(c)))
+            for c in self._cells.values()
+        )
+
+    def _is_the_persons(self, cell: _Cell) -> bool:
+        """Whether only a person will run it, or it waited long enough to be theirs."""
+        if cell.asked:
+            return self._awaits(cell)
+        old = monotonic() - cell.since > _MODE_DECIDES_S
+        return old or cell.cell.id in self._bridge.wanted()
 
     def _awaits(self, cell: _Cell) -> bool:
         """Code with ``await`` cannot run inside another cell of a kernel: it is offered."""
@@ -210,7 +229,8 @@ class StepPeer:
 
     def _keep(self, message: ToPeer) -> None:
         if isinstance(message, InsertCell):
-            new = _Cell(message.session, message.cell, self._whys.get(message.cell.id, ""))
+            why = self._whys.get(message.cell.id, "")
+            new = _Cell(message.session, message.cell, why, since=monotonic())
             self._cells.setdefault(message.cell.id, new)
         elif isinstance(message, UpdateCell) and message.cell_id in self._cells:
             self._update(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -269,6 +270,10 @@ class Interns:
         """Let a held turn go on."""
         session = self._working()
         self._handle(session, Continue())
+        # What the person types next must not find it held.
+        end = time.monotonic() + ANSWER_S
+        while session.state.held and time.monotonic() < end:
+            time.sleep(0.02)
         return f"{session.state.session} goes on"
 
     def mode(self, word: str) -> str:

@@ -22,6 +22,10 @@ class Shown:
     status: str
     text: str
     """Streams, plain displays and error values, joined."""
+    next_input: str = ""
+    """Text the kernel gave for the next cell."""
+    replaces: bool = False
+    """It is meant for the cell that ran."""
 
 
 @dataclass
@@ -30,6 +34,8 @@ class KernelPeer:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict[str, str])
+    asks: bool = False
+    """Cells may ask for input, as those of a person's front end may."""
 
     def __enter__(self) -> KernelPeer:
         self.manager = KernelManager()
@@ -57,7 +63,7 @@ class KernelPeer:
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": self.asks,
             "stop_on_error": False,
         }
         metadata = {"cellId": cell_id} if cell_id else {}
@@ -77,8 +83,22 @@ class KernelPeer:
                 said.append(body["data"].get("text/plain", ""))
             elif kind == "error":
                 said.append("\n".join([body["evalue"], *body["traceback"]]))
-        reply = self.client.get_shell_msg(timeout=timeout)
-        return Shown(reply["content"]["status"], "\n".join(said))
+        reply = self._reply(message["header"]["msg_id"], timeout)
+        given = [p for p in reply.get("payload", ()) if p["source"] == "set_next_input"]
+        if not given:
+            return Shown(reply["status"], "\n".join(said))
+        return Shown(reply["status"], "\n".join(said), given[-1]["text"], given[-1]["replace"])
+
+    def complete(self, text: str) -> list[str]:
+        """What the kernel offers at the end of a text."""
+        return self._reply(self.client.complete(text, len(text)), 30)["matches"]
+
+    def _reply(self, msg_id: str, timeout: float) -> dict[str, Any]:
+        # Answers to the questions whether the kernel is ready may come late.
+        while True:
+            reply = self.client.get_shell_msg(timeout=timeout)
+            if reply["parent_header"].get("msg_id") == msg_id:
+                return reply["content"]
 
     def answer_as(self, peer: str) -> dict[str, Any]:
         """Say hello on the control channel, as a page or the headless notebook does."""
