@@ -4,7 +4,6 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     environment: 'node',
-    include: ['src/**/*.test.{ts,tsx}', 'tests/**/*.test.{ts,tsx}'],
-    passWithNoTests: true
+    include: ['src/**/*.test.{ts,tsx}', 'tests/**/*.test.{ts,tsx}']
   }
 });
