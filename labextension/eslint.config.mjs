@@ -21,5 +21,7 @@ export default tseslint.config(
       'jupyter/prefer-lazy-imports': 'off',
       eqeqeq: ['error', 'always']
     }
-  }
+  },
+  // What a test makes goes with the test.
+  { files: ['tests/**'], rules: { 'jupyter/require-disposable-ownership': 'off' } }
 );
