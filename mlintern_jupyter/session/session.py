@@ -10,9 +10,10 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from mlintern_jupyter.agent.loop import Agent
+from mlintern_jupyter.cells import CellKind
 from mlintern_jupyter.commands import (
     Command,
     Continue,
@@ -167,10 +168,15 @@ class Session:
         """Run the waiting cells of a kind, and those to come in this turn, if the guard lets them.
 
         Raises:
-            UsageError: no turn runs.
+            UsageError: no turn runs, or there is no such kind.
         """
         if not self.working:
             raise _no_turn(self)
+        if kind not in get_args(CellKind):
+            raise UsageError(
+                f"there is no kind of cell {kind!r}",
+                do=f"kinds are {', '.join(get_args(CellKind))}",
+            )
         self.submit(RunKind(kind))
 
     def pause(self, why: str = PAUSED) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.cells import CellView, NewCell
 from mlintern_jupyter.commands import (
     Continue,
@@ -32,9 +33,11 @@ from mlintern_jupyter.events import (
     ModeChanged,
     SessionStarted,
 )
+from mlintern_jupyter.jobs import JobSpec
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.assemble import cancel_running
 from mlintern_jupyter.session.session import MAGIC_CELL_GONE, PAUSED, Session
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"
@@ -270,6 +273,18 @@ def test_stop_with_jobs_ends_the_jobs_also_when_no_turn_runs(scene: Scene) -> No
     assert scene.cancelled.wait(20)
 
 
+def test_ending_the_jobs_of_a_folder_leaves_none_running(tmp_path: Path) -> None:
+    backend = LocalBackend(tmp_path / "intern_runs", tmp_path)
+    sleeper = JobSpec("sleeper", "import time; time.sleep(600)")
+    over = JobSpec("over", "print(1)")
+    backend.submit(over)
+    wait(lambda: backend.status(over.key).state == "completed")
+    assert backend.submit(sleeper).state == "running"
+    cancel_running(tmp_path / "intern_runs", tmp_path)
+    assert backend.status(sleeper.key).state == "cancelled"
+    assert backend.status(over.key).state == "completed"
+
+
 @pytest.mark.parametrize(
     "command", [Steer("hello"), Stop(), Pause(), Continue(), RunKind("plot")], ids=str
 )
@@ -287,3 +302,5 @@ def test_a_session_takes_no_turns_and_no_jobs_by_message(scene: Scene) -> None:
     scene.start()
     with pytest.raises(UsageError, match="what should the intern be told"):
         scene.session.handle(Steer("  "))
+    with pytest.raises(UsageError, match="no kind of cell 'plots'"):
+        scene.session.handle(RunKind("plots"))
