@@ -25,7 +25,7 @@ from time import monotonic, time
 from typing import Any, Protocol
 
 from mlintern_jupyter.cells import CellState
-from mlintern_jupyter.errors import InternError, Interrupted
+from mlintern_jupyter.errors import InternError, Interrupted, UsageError
 from mlintern_jupyter.events import OwnCellRan
 from mlintern_jupyter.hosts.answers import Answers, sent_at
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
@@ -121,6 +121,7 @@ class Bridge:
         self._running: _Running | None = None
         self._line = WaitingLine()
         self._queued: deque[OwnCellRan] = deque(maxlen=_QUEUED_KEPT)
+        self._ran_as_asked: dict[str, float] = {}
         self._gate = Gate()
         self._outbox = Outbox(self._send)
         self._leader = Leader(lambda tab: self.say(Leads(tab)))
@@ -281,18 +282,31 @@ class Bridge:
         )
         if self._tap is not None:
             self._tap.capture = capture
-        if owner is None:
-            if begins_a_turn(source):
-                self._queued.clear()
-            return
-        asked = self._outbox.forget_run(cell_id)
+        if owner is not None:
+            self._gate.closed_by = self._start(owner, self._running)
+        elif begins_a_turn(source):
+            self._queued.clear()
+
+    def _start(self, owner: CellOwner, cell: _Running) -> InternError | None:
+        """Record the start of a session's cell; why it must not run, if so."""
+        asked = self._outbox.forget_run(cell.cell_id)
+        if asked:
+            self._ran_as_asked[cell.cell_id] = time()
+        elif self._line.sent_before(cell.client, cell.sent, self._ran_as_asked.get(cell.cell_id)):
+            # The page that was to run it was reloaded, or another took over, before it began.
+            return UsageError(
+                "the intern asked for it once, and it ran already",
+                why="two pages sent it, or one page before and after its reload",
+                do="run it again if you want it twice",
+            )
         try:
-            owner.cell_starts(cell_id, source, asked=asked)
+            owner.cell_starts(cell.cell_id, cell.source, asked=asked)
         except InternError as error:
-            self._gate.closed_by = error
+            return error
         except KeyboardInterrupt:
             # IPython would print this and run the code.
-            self._gate.closed_by = Interrupted("interrupted before it began")
+            return Interrupted("interrupted before it began")
+        return None
 
     def _after_cell(self, result: Any) -> None:
         running = self._running

@@ -64,8 +64,9 @@ class Outbox:
     def page(self, after: int, limit: int = PAGE_BYTES) -> tuple[list[dict[str, Any]], bool, int]:
         """The oldest messages kept after a number, if there are more, and the last number of all.
 
-        A page is at most ``limit`` bytes of JSON. A single message above the limit is alone in its page. A number that was never given is
-        from a kernel before this one: everything follows it.
+        A page is at most ``limit`` bytes of JSON; a single message above that is alone in its
+        page. A number that was never given is from a kernel before this one: everything follows
+        it.
         """
         with self._lock:
             seen = after if after <= self.last else 0

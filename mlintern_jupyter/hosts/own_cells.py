@@ -79,6 +79,10 @@ class WaitingLine:
 
     def stood(self, client: str, sent: float | None) -> bool:
         """Whether a cell was sent before the intern was started, and only ran after it."""
-        if self._begun is None or sent is None:
+        return self.sent_before(client, sent, self._begun)
+
+    def sent_before(self, client: str, sent: float | None, moment: float | None) -> bool:
+        """Whether a request was on its way at a moment of our clock; not, if that is unknown."""
+        if moment is None or sent is None:
             return False
-        return sent + self._behind.get(client, 0.0) < self._begun
+        return sent + self._behind.get(client, 0.0) < moment

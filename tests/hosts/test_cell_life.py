@@ -139,6 +139,21 @@ def test_an_aborted_cell_is_proposed_again_and_then_run_by_hand(loaded):
     assert kinds(loaded) == ["Decided", "CellStarted", "CellEnded", "TurnEnded"]
 
 
+def test_a_cell_that_two_pages_were_asked_to_run_runs_once(loaded):
+    page = loaded.as_client(loaded.another_client())
+    loaded.start("twice")
+    loaded.next("run")
+    busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "own")
+    loaded.send("print(1)", "same")
+    assert "run" in [m["kind"] for m in page.hello()["messages"]]
+    again = page.send("print(1)", "same")
+    loaded.interrupt(busy)
+    assert page.reply(again)["ename"] == "CellRefused"
+    assert kinds(loaded).count("CellStarted") == 1
+    assert page.run("print(2)", "same")["status"] == "ok"
+    assert kinds(loaded).count("CellStarted") == 2
+
+
 def test_waiting_for_a_person_is_over_when_the_cell_begins(loaded):
     waiting(loaded, "begun")
     assert loaded.status()["wanted"] == ["please"]
@@ -154,6 +169,14 @@ def test_waiting_for_a_person_is_over_when_the_cell_is_skipped(loaded):
 
 
 class TestCellsInLine:
+    def run_all(self, loaded, magic, *cells):
+        """All at once, behind a cell that runs: none can be late."""
+        busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "busy")
+        sent = [loaded.send(magic, "magic")]
+        sent += [loaded.send(cell, f"o{n}") for n, cell in enumerate(cells, 1)]
+        loaded.interrupt(busy)
+        loaded.reply(sent[-1])
+
     def own(self, loaded):
         facts = [f for f in loaded.facts() if f["type"] == "OwnCellRan"]
         return [(f["cell_id"], f["queued"]) for f in facts]
@@ -161,22 +184,12 @@ class TestCellsInLine:
     def test_that_were_sent_with_the_magic_cell_are_told_as_queued_and_later_ones_are_not(
         self, loaded
     ):
-        sent = [
-            loaded.send("%%intern review\n\n", "magic"),
-            loaded.send("a = 1", "o1"),
-            loaded.send("b = 2", "o2"),
-        ]
-        loaded.reply(sent[-1])
+        self.run_all(loaded, "%%intern review\n\n", "a = 1", "b = 2")
         loaded.run("c = 3", "o3")
         assert self.own(loaded) == [("o1", True), ("o2", True), ("o3", False)]
 
     def test_that_ran_before_the_turn_was_open_are_told_when_it_opens_and_once(self, loaded):
-        sent = [
-            loaded.send("%%intern late\n\n", "magic"),
-            loaded.send("a = 1", "o1"),
-            loaded.send("b = 2", "o2"),
-        ]
-        loaded.reply(sent[-1])
+        self.run_all(loaded, "%%intern late\n\n", "a = 1", "b = 2")
         loaded.run("c = 3", "o3")
         assert self.own(loaded) == []
         loaded.ask({"kind": "command", "session": "stub-1", "command": {"kind": "Stop"}})
@@ -184,7 +197,6 @@ class TestCellsInLine:
         assert self.own(loaded) == [("o1", True), ("o2", True)]
 
     def test_behind_a_magic_cell_that_opened_no_turn_are_forgotten_with_the_next(self, loaded):
-        stale = [loaded.send("%intern resume x", "magic"), loaded.send("a = 1", "o1")]
-        loaded.reply(stale[-1])
+        self.run_all(loaded, "%intern resume x", "a = 1")
         loaded.start("review")
         assert self.own(loaded) == []

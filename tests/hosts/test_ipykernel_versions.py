@@ -104,7 +104,9 @@ def test_the_client_that_runs_the_magic_cell_leads_and_cells_in_line_are_known(l
     assert loaded.hello(tab="first")["leads"]
     page = loaded.as_client(loaded.another_client())
     assert not page.hello(tab="second")["leads"]
+    busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "busy")
     sent = [page.send("%%intern review\n\n", "magic"), page.send("a = 1", "own")]
+    loaded.interrupt(busy)
     page.reply(sent[-1])
     assert page.status(tab="second")["leads"]
     page.run("print(1)", "please")
