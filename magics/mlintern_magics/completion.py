@@ -27,7 +27,8 @@ _OF_A_SESSION = frozenset({"resume", "experiments", "cost"})
 @context_matcher(identifier="mlintern.intern")
 def intern_matcher(context: Any) -> dict[str, Any]:
     """What may stand at the cursor; nothing on any other line."""
-    found = [word for word in _candidates(context) if word.startswith(context.token)]
+    typed = context.token.lower()
+    found = [word for word in _candidates(context) if word.lower().startswith(typed)]
     completions = [SimpleCompletion(word, type="param") for word in found]
     # With names of ours, those of Python and of files are only in the way.
     return {"completions": completions, "suppress": bool(found), "ordered": True}

@@ -102,6 +102,10 @@ class KernelPeer:
 
     def answer_as(self, peer: str) -> dict[str, Any]:
         """Say hello on the control channel, as a page or the headless notebook does."""
-        message = self.client.session.msg(CONTROL_REQUEST, to_json(Hello(peer, WIRE_VERSION)))
+        return self.ask(to_json(Hello(peer, WIRE_VERSION)))
+
+    def ask(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Say anything on the control channel."""
+        message = self.client.session.msg(CONTROL_REQUEST, content)
         self.client.control_channel.send(message)
-        return self.client.control_channel.get_msg(timeout=10)["content"]
+        return self.client.control_channel.get_msg(timeout=30)["content"]

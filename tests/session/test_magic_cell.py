@@ -75,15 +75,6 @@ def test_review_with_nobody_to_ask_is_refused(kernel: KernelPeer, tmp_path: Path
     assert _records(tmp_path) == []
 
 
-def test_where_nobody_answers_it_says_how_to_run_headless(
-    kernel: KernelPeer, tmp_path: Path
-) -> None:
-    shown = kernel.run("%%intern improve nano/mcq --model playbook", "cell-1")
-    assert shown.status == "ok"
-    assert "mlintern run 'improve nano/mcq'" in shown.text
-    assert _records(tmp_path) == []
-
-
 def test_a_prompt_stays_as_typed(kernel: KernelPeer, tmp_path: Path) -> None:
     kernel.answer_as("test")
     kernel.run("x = 5")

@@ -22,16 +22,29 @@ VSCODE = "vscode-notebook-cell:/home/me/a.ipynb#W0sZmlsZQ%3D%3D"
 BREAK = """
 from mlintern_jupyter.errors import LedgerUnwritable
 from mlintern_jupyter.record.ledger import Ledger
+whole = Ledger.commit
 def full(self, fact): raise LedgerUnwritable("the disk is full")
 Ledger.commit = full
 """
 
 
-@pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[KernelPeer]:
-    with KernelPeer(tmp_path, asks=True) as peer:
-        assert peer.run(LOAD).status == "ok"
+RESTORE = "Ledger.commit = whole"
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelPeer]:
+    """One kernel for all: to load a model's library takes longer than any of these tests."""
+    with KernelPeer(tmp_path_factory.mktemp("kernel"), asks=True) as peer:
         yield peer
+
+
+@pytest.fixture
+def kernel(warm: KernelPeer, tmp_path: Path) -> Iterator[KernelPeer]:
+    warm.run(f"import os; os.chdir({str(tmp_path)!r})")
+    assert warm.run(LOAD).status == "ok"
+    yield warm
+    assert warm.run("%unload_ext mlintern_jupyter").status == "ok"
+    warm.run("%reset -f")
 
 
 def _cell(kind: str, source: str, why: str = "to see") -> Turn:
@@ -201,6 +214,7 @@ def test_a_cell_whose_start_cannot_be_recorded_does_not_run(
         offered = kernel.run("%intern next").next_input
         kernel.run(BREAK)
         shown = kernel.run(offered)
+        kernel.run(RESTORE)
         assert "this cell did not run: the disk is full" in shown.text
         assert "NameError" in kernel.run("made").text
 
