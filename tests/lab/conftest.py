@@ -152,16 +152,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for a file: its cache saves every test after the first the load of Lab's own code."""
     context = browser.new_context(viewport=VIEWPORT)
     yield context
     context.close()
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return context.new_page()
+def page(context: BrowserContext) -> Iterator[Page]:
+    page = context.new_page()
+    yield page
+    # Else the kernels of all tests, and what runs in them, stay until the server ends.
+    page.evaluate("() => window.jupyterapp?.serviceManager.sessions.shutdownAll()")
+    for opened in context.pages:
+        opened.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 import zlib
 from typing import Any
 
@@ -12,12 +13,15 @@ from test_anthropic_route import EVENTS, anthropic_server
 
 from mlintern_jupyter.context.window import PICTURES_SENT, Window
 from mlintern_jupyter.errors import ModelFailed
+from mlintern_jupyter.events import EffectSettled, Replied
 from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.failures import Patience
 from mlintern_jupyter.models.litellm_client import LitellmModel
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.models.playbook import Playbook
 from mlintern_jupyter.policy.scrub import Scrubber
+from mlintern_jupyter.record.ledger import Ledger
+from mlintern_jupyter.record.state import fold
 from mlintern_jupyter.testing.script import Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
@@ -186,3 +190,15 @@ def test_the_scrub_leaves_other_pictures_as_they_are() -> None:
     picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + noise).decode()
     environ = {"OPENAI_API_KEY": "sk-" + "Ab3" * 12, "HF_TOKEN": "hf_" + "Ab3" * 12}
     assert Scrubber(environ).data((picture,)) == (picture,)
+
+
+def test_a_picture_passes_through_the_record_to_the_message_that_answers_the_call(tmp_path) -> None:
+    noise = random.Random(0).randbytes(90_000)
+    picture = base64.b64encode(base64.b64decode(png(1)) + noise).decode()
+    ledger = Ledger.create(tmp_path / "run", Scrubber({}))
+    ledger.commit(Replied(1, "", (ToolCall("c1", "plot", "{}"),), "tool_calls", "m"))
+    ledger.commit(EffectSettled(1, "c1", "plot", True, "cell done", images=(picture,)))
+    ledger.close()
+    assert (tmp_path / "run" / "ledger.jsonl").stat().st_size < 10_000
+    answer = fold(Ledger.view(tmp_path / "run").facts).messages[-1]
+    assert (answer.text, answer.images) == ("cell done", (picture,))

@@ -9,16 +9,19 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from notebook_double import Notebook, Person
 from PIL import Image
 
 from mlintern_jupyter.hosts.plots import BASE64_LIMIT, LONGEST_SIDE, PLOTLY_MIME
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.tools import pictures
+from mlintern_jupyter.tools.cells import CellTools
 
 RESULT = ToolResult("cell a done\n[image/png 1 kB]", {"loss": 1})
 FIGURE = {"data": [{"type": "scatter", "y": [3, 2, 1], "name": "loss"}], "layout": {}}
@@ -154,3 +157,14 @@ def test_this_process_imports_nothing_to_draw_with() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"
+
+
+def test_a_cell_of_the_model_that_can_see_answers_with_its_picture() -> None:
+    outputs = (shown(image_png=plain()),)
+    for sees, images in ((True, (plain(),)), (False, ())):
+        notebook = Notebook(persons=[Person(outputs=outputs)])
+        tools = CellTools(lambda notebook=notebook: notebook.state.cells, lambda text: None)
+        context = replace(notebook.context("c1"), sees=sees)
+        given = asyncio.run(tools.write_cell(context, "plot", "fig", "see whether it fell"))
+        assert given.images == images
+        assert "[image/png 1 kB]" in given.text
