@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import ConsoleMessage, Page
 
 HELPERS = Path(__file__).with_name("notebook_page.js")
-WAIT_S = 25.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
