@@ -148,7 +148,7 @@ class StepPeer:
 
     def skip(self, reason: str) -> str:
         """Refuse the code cell that waits. Raises UsageError when none does."""
-        cell = self._first(self._is_the_persons)
+        cell = self._first(lambda c: not c.asked or self._awaits(c))
         if cell is None:
             raise UsageError(
                 "no proposed cell waits",
@@ -262,12 +262,14 @@ class StepPeer:
             self._cells[cell_id] = replace(self._cells[cell_id], settled=True)
 
     def _views(self) -> tuple[CellView, ...]:
-        """The intern's cells, and what the person ran here, in the order in which it ran."""
+        """The intern's cells, and what the person ran here, in the order in which it ran last."""
         with self._heard:
             mine = {c.cell.id: c.cell for c in self._cells.values()}
         views: dict[str, CellView] = {}
         history: list[str] = list(self._ip.history_manager.input_hist_raw)
-        for number, source in list(enumerate(history))[-_HISTORY:]:
+        # The same text again is the same cell run again, as far as can be known here.
+        last_runs = {source: number for number, source in enumerate(history)}
+        for source, number in sorted(last_runs.items(), key=lambda run: run[1])[-_HISTORY:]:
             claimed = self.claims(source)
             if claimed is not None and claimed[0] in mine:
                 cell = mine[claimed[0]]

@@ -31,7 +31,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelPeer]:
         ("%%intern improve nano/mcq --max-", ["--max-steps", "--max-tokens"]),
         ("# a note\n%%intern --bu", ["--budget"]),
         ("%%intern improve nano/", ["nano/mcq", "nano/sum"]),
-        ("%%intern --budget 3 improve GPQ", ["gpqa"]),
+        ("%%intern --budget 3 improve GPQ", ["gpqa-diamond", "gpqa-main"]),
         ("%%intern --model play", ["playbook"]),
         ("%%intern --model=play", ["playbook"]),
         ("%%intern x --model anthropic/", ["anthropic/claude-sonnet-4-5"]),

@@ -258,7 +258,7 @@ def test_code_that_awaits_is_offered_even_where_it_may_run_alone(kernel: KernelP
 def test_own_cells_are_told_and_the_notebook_reads_as_far_as_it_can(kernel: KernelPeer) -> None:
     script = [
         _cell("run", "a = 1"),
-        Turn(calls=(Call("read_notebook", {}),)),
+        Turn(calls=(Call("read_notebook", {"count": 100}),)),
         Turn("Done."),
     ]
     with ScriptedServer(script) as server:
