@@ -23,9 +23,10 @@ export function duration(seconds: number): string {
   }
   const hours = Math.floor(minutes / 60);
   if (hours < 48) {
-    return `${hours} h ${two(minutes % 60)} min`;
+    return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${two(minutes % 60)} min`;
   }
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  const rest = hours % 24;
+  return rest === 0 ? `${hours / 24} d` : `${Math.floor(hours / 24)} d ${rest} h`;
 }
 
 /** A count in at most four characters or so: 950, 45.2k, 1.3M. */

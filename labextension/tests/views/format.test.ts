@@ -16,11 +16,12 @@ describe('dollars', () => {
 
 describe('duration', () => {
   it('uses at most two units', () => {
-    expect([12, 83, 59 * 60, 3840, 200_000].map(duration)).toEqual([
+    expect([12, 83, 59 * 60, 3840, 6 * 3600, 200_000].map(duration)).toEqual([
       '12 s',
       '1 min 23 s',
       '59 min',
       '1 h 04 min',
+      '6 h',
       '2 d 7 h'
     ]);
   });

@@ -1,7 +1,6 @@
 /** The bar at a cell that waits for the person. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { closeIcon, fastForwardIcon, ReactWidget, runIcon } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 import type { IIntern } from '../../tokens';
@@ -35,6 +34,8 @@ export class CellBar extends ReactWidget {
   dispose(): void {
     if (!this.isDisposed) {
       this.goes.emit();
+      // Before it is detached: Lumino lets go of the focus then, and it would fall to the page.
+      this._giveFocusBack();
       super.dispose();
     }
   }
@@ -50,11 +51,10 @@ export class CellBar extends ReactWidget {
   }
 
   /** Open the field for a reason, with the cursor in it. */
-  async askReason(): Promise<void> {
+  askReason(): void {
     this._asking = true;
+    this._focusWanted = true;
     this.update();
-    await this.renderPromise;
-    this.node.querySelector('input')?.focus({ preventScroll: true });
   }
 
   protected render(): React.ReactElement {
@@ -67,10 +67,16 @@ export class CellBar extends ReactWidget {
         <div className="jp-mlintern-CellBarText">
           <span className="jp-mlintern-Kind">{cell.kind}</span>
           <span>{cell.why || trans.__('Waits for you: run it, change it and run it, or skip it.')}</span>
-          {cell.asks ? (
-            <span className="jp-mlintern-Asks">{trans.__('Not run unasked: %1', cell.asks)}</span>
+          {cell.asks || cell.cost ? (
+            <div>
+              {cell.asks ? (
+                <span className="jp-mlintern-Asks">
+                  {trans.__('Not run unasked: %1', cell.asks)}
+                </span>
+              ) : null}
+              {cell.cost ? <span>{trans.__('Cost: %1', cell.cost)}</span> : null}
+            </div>
           ) : null}
-          {cell.cost ? <span>{trans.__('Cost: %1', cell.cost)}</span> : null}
         </div>
         {follows ? this._follower() : this._asking ? this._reason() : this._buttons()}
       </>
@@ -95,7 +101,7 @@ export class CellBar extends ReactWidget {
           label={trans.__('Skip…')}
           icon={closeIcon}
           title={trans.__('Refuse this cell; you may say why.')}
-          onClick={() => void this.askReason()}
+          onClick={() => this.askReason()}
         />
         <Button
           label={trans.__('Run all “%1”', cell.kind)}
@@ -130,6 +136,12 @@ export class CellBar extends ReactWidget {
       <div className="jp-mlintern-Row jp-mlintern-Reason">
         <input
           type="text"
+          ref={input => {
+            if (input && this._focusWanted) {
+              this._focusWanted = false;
+              input.focus({ preventScroll: true });
+            }
+          }}
           data-lm-suppress-shortcuts="true"
           aria-label={trans.__('Why is this cell skipped?')}
           placeholder={trans.__('Why? (Enter skips, Escape goes back)')}
@@ -173,12 +185,8 @@ export class CellBar extends ReactWidget {
     }
   }
 
-  protected onBeforeDetach(msg: Message): void {
-    this._giveFocusBack();
-    super.onBeforeDetach(msg);
-  }
-
   private _shown = '';
   private _asking = false;
+  private _focusWanted = false;
   private _reasonText = '';
 }

@@ -49,7 +49,7 @@ export class CellBars implements IDisposable {
     this._sync();
     for (const [cell, dress] of this._dressed) {
       if (cell.model.id === cellId) {
-        void dress.bar?.askReason();
+        dress.bar?.askReason();
       }
     }
   }

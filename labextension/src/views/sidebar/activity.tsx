@@ -22,7 +22,9 @@ export function Activity({
       ) : null}
       {session.running && state.text ? (
         <details className="jp-mlintern-Live" open={openText}>
-          <summary>{trans.__('What it writes')}</summary>
+          <summary className="jp-mlintern-SectionTitle">
+            <h3>{trans.__('What it writes')}</h3>
+          </summary>
           <pre>{lastLines(state.text, TEXT_LINES)}</pre>
         </details>
       ) : null}

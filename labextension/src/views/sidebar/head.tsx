@@ -15,7 +15,7 @@ export function Head(scene: ISessionScene): React.ReactElement {
   const { state, session, trans } = scene;
   const { word, tone } = standing(state, trans);
   return (
-    <header className="jp-mlintern-Head">
+    <div className="jp-mlintern-Head">
       <h2 className="jp-mlintern-Goal" title={session.goal}>
         {session.goal}
       </h2>
@@ -34,7 +34,7 @@ export function Head(scene: ISessionScene): React.ReactElement {
       </p>
       <Controls {...scene} />
       <ModeSwitch {...scene} />
-    </header>
+    </div>
   );
 }
 

@@ -77,7 +77,7 @@ function JobTitle({ job, trans }: { job: IJobView; trans: TranslationBundle }): 
       <Dot tone={tone} />
       <strong title={job.key}>{job.name}</strong>
       <span>{word}</span>
-      <span className="jp-mlintern-Note">
+      <span className="jp-mlintern-Note jp-mod-line">
         {[
           job.step === null ? '' : steps(job, trans),
           job.state === 'held' ? '' : duration(job.seconds),

@@ -88,7 +88,7 @@ export function Notices({ intern, state, trans }: IScene): React.ReactElement {
             session.queued_cells
           )}
           text={trans.__(
-            'It stood in line already when the intern began (Run All), and ran before the intern’s cells. Run it again when the intern is done.'
+            'What stands in line already when the intern begins (Run All) runs before the cells of the intern. Run it again when the intern is done.'
           )}
         />
       ) : null}

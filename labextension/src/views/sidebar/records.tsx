@@ -18,7 +18,7 @@ export function Records({
     <Section title={trans.__('Records of this folder')} note={String(records.length)} open={open}>
       <ul className="jp-mlintern-List">
         {records.map(record => (
-          <li key={record.session}>
+          <li key={record.session} className="jp-mlintern-Record">
             <div className="jp-mlintern-ItemTitle">
               <strong>{record.goal}</strong>
               <span className="jp-mlintern-Note">{record.session}</span>
