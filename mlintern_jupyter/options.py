@@ -124,8 +124,7 @@ def usage_text() -> str:
             "options:",
             *lines,
             "",
-            "See also: %intern status | stop | steer <text> | resume | sessions | experiments"
-            " | cost | export",
+            "See also: `%intern help` (status, steer, stop, resume and more), `%config InternMagics`",
         ]
     )
 

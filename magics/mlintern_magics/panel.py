@@ -17,6 +17,7 @@ from IPython.display import display
 
 from mlintern_jupyter.errors import InternError
 from mlintern_jupyter.session.interns import Interns
+from mlintern_jupyter.session.standing import session_view
 
 HONEST = (
     "While a cell runs, this kernel hears a click only when the cell ends; `%intern stop` in a cell"
@@ -64,7 +65,7 @@ class Panel:
     def draw(self) -> None:
         """Show how things stand now."""
         interns = self._interns()
-        view = interns.view().session
+        view = None if interns.session is None else session_view(interns.session)
         self.status.value = _pre(interns.status())
         waiting = view.pending if view is not None else ()
         lines = [f"waits for you: {cell.kind} `{cell.first_line}` {cell.why}" for cell in waiting]

@@ -6,10 +6,9 @@
     control thread ◄── CONTROL_REQUEST (always answered, also while a cell runs) ── peer
     main thread: pre_run_cell, post_run_cell, the gate, the output tap
 
-A shell without a kernel (plain IPython) has no peer: messages go nowhere and nothing raises. In a
-forked child the bridge is inert.
-
-Not covered: a kernel whose ``control_handlers`` are missing (xeus-python); it has no peer either.
+A shell without a kernel (plain IPython), or with one whose ``control_handlers`` are missing, has no
+peer on the wire; a local one (``hosts.ipython``) may take its place. In a forked child the bridge is
+inert.
 """
 
 from __future__ import annotations
@@ -214,7 +213,7 @@ class Bridge:
 
     def await_peer(self, timeout_s: float = PING_TIMEOUT_S) -> bool:
         """Whether a peer answers a ping in time. Blocks; the answer comes on the control thread."""
-        if self._session is None:
+        if self._session is None or not hasattr(self._kernel, "control_handlers"):
             return False
         self._answers.greeted.clear()
         self.say(Ping())

@@ -144,8 +144,11 @@ class Hall:
         self._watched = session
         return session
 
-    def show(self, session: Session, display_id: str) -> None:
-        """Let the peer, the card and the magic cell's mark hear the session."""
+    def show(self, session: Session, display_id: str, note: str) -> None:
+        """Let the peer, the card and the magic cell's mark hear the session.
+
+        The note stands on the card until the turn ends.
+        """
         state = session.state
         session.bus.reach(
             WireSink(self._bridge, state.session),
@@ -154,6 +157,7 @@ class Hall:
                 state,
                 near(session.folder),
                 lambda bundle: self._bridge.update_display(display_id, bundle),
+                note,
             ),
         )
 

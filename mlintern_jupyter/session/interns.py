@@ -112,7 +112,7 @@ class Interns:
         state = self.session.state
         same = known is not None and known.session == state.session
         if same and unstamped(source) == unstamped(state.turn_source):
-            return card_text(state)
+            return card_text(state, "`%intern next` goes on." if self.steps.active else "")
         return (
             f"the intern is at work on {state.goal!r} (session {state.session});"
             " nothing was started.\n"
@@ -201,7 +201,7 @@ class Interns:
 
     def _card(self, session: Session, note: str = "") -> Shown:
         display_id = f"mlintern-{uuid.uuid4().hex[:12]}"
-        self.hall.show(session, display_id)
+        self.hall.show(session, display_id, note)
         record = near(session.folder)
         return Shown(card_bundle(session.state, note, record), display_id)
 

@@ -50,10 +50,15 @@ class CardSink:
     """Redraws the card: now and then while the turn runs, and once when it ends."""
 
     def __init__(
-        self, state: SessionState, record: str, show: Callable[[dict[str, Any]], None]
+        self,
+        state: SessionState,
+        record: str,
+        show: Callable[[dict[str, Any]], None],
+        note: str = "",
     ) -> None:
         self._state = state
         self._record = record
+        self._note = note
         self._show = show
         self._last = time.monotonic()
 
@@ -63,7 +68,8 @@ class CardSink:
         now = time.monotonic()
         if isinstance(fact, TurnEnded) or now - self._last >= MIN_GAP_S:
             self._last = now
-            self._show(card_bundle(self._state, record=self._record))
+            note = "" if isinstance(fact, TurnEnded) else self._note
+            self._show(card_bundle(self._state, note, self._record))
 
     def signal(self, signal: Signal) -> None:
         """Signals do not change the document."""
