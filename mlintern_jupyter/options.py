@@ -124,7 +124,7 @@ def usage_text() -> str:
             "options:",
             *lines,
             "",
-            "See also: `%intern help` (status, steer, stop, resume and more), `%config InternMagics`",
+            "See also: `%intern help` (status, next, steer, stop, ...), `%config InternMagics`",
         ]
     )
 

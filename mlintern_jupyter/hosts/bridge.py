@@ -6,9 +6,8 @@
     control thread ◄── CONTROL_REQUEST (always answered, also while a cell runs) ── peer
     main thread: pre_run_cell, post_run_cell, the gate, the output tap
 
-A shell without a kernel (plain IPython), or with one whose ``control_handlers`` are missing, has no
-peer on the wire; a local one (``hosts.ipython``) may take its place. In a forked child the bridge is
-inert.
+A shell without a kernel (plain IPython), or whose kernel lacks ``control_handlers``, has no peer on
+the wire; a local one (``hosts.ipython``) takes its place. In a forked child the bridge is inert.
 """
 
 from __future__ import annotations

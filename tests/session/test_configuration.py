@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -29,7 +30,7 @@ def _magics(**traits: object) -> InternMagics:
     return InternMagics(shell, interns=_never, open_panel=_never)
 
 
-def _never() -> object:
+def _never() -> NoReturn:
     raise AssertionError("defaults are no reason to enter the hall")
 
 

@@ -313,6 +313,48 @@ def test_where_a_page_shows_the_cells_next_says_so(kernel: KernelPeer, tmp_path:
         kernel.run("%intern stop")
 
 
+def test_a_page_that_comes_later_gets_the_cells_and_takes_over(kernel: KernelPeer) -> None:
+    with ScriptedServer([_cell("run", "x = 1"), Turn("Done.")]) as server:
+        kernel.run(_ask(server), "cell-1")
+        offered = kernel.run("%intern next").next_input
+        hello = kernel.answer_as("lab")
+        inserted = [m["cell"] for m in hello["messages"] if m["kind"] == "insert"]
+        assert [cell["source"] for cell in inserted] == ["x = 1"]
+        assert "page puts them in by itself" in kernel.run("%intern next").text
+        # The text that was offered before is still the same proposal.
+        kernel.run(offered)
+        _wait(lambda: len(server.requests) == 2)
+        assert f"cell {inserted[0]['id']} done" in _told(server)
+
+
+def test_a_mode_switched_meanwhile_runs_what_waits(kernel: KernelPeer) -> None:
+    with ScriptedServer([_cell("run", "print(40 + 2)"), Turn("Done.")]) as server:
+        kernel.run(_ask(server), "cell-1")
+        assert kernel.run("%intern next").next_input
+        assert "in mode auto" in kernel.run("%intern mode auto").text
+        _wait(lambda: '"by":"mode"' in _ledger(Path(kernel.run("%pwd").text.strip("'"))))
+        shown = kernel.run("%intern next")
+        assert "42\n" in shown.text
+        assert "Done." in shown.text
+
+
+def test_a_stopped_turn_is_resumed_and_its_cell_offered_again(kernel: KernelPeer) -> None:
+    with ScriptedServer([_cell("run", "x = 1"), _cell("run", "y = 2"), Turn("Done.")]) as server:
+        kernel.run(_ask(server), "cell-1")
+        assert kernel.run("%intern next").next_input.endswith("x = 1")
+        kernel.run("%intern stop")
+        assert "interrupted" in kernel.run("%intern next").text
+        resumed = kernel.run("%intern resume")
+        assert "`%intern next`" in resumed.text
+        offered = kernel.run("%intern next").next_input
+        assert offered.endswith(("x = 1", "y = 2"))
+        while offered:
+            kernel.run(offered)
+            last = kernel.run("%intern next")
+            offered = last.next_input
+        assert "Done." in last.text
+
+
 PLAIN = """
 import os, sys
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
