@@ -50,8 +50,10 @@ export function nextWaiting(door: IDoor): string | null {
 
 /** Bring the notebook to the front with the cursor on the cell, in command mode. */
 export async function goTo(door: IDoor, intern: IIntern, cellId: string): Promise<void> {
-  focusNotebook(door, intern);
+  door.app.shell.activateById(intern.panel.id);
   await intern.revealCell(cellId);
+  // After it: keys go to the cell that has the focus, which is not yet the one that was selected.
+  focusNotebook(door, intern);
 }
 
 export function focusNotebook(door: IDoor, intern: IIntern): void {
