@@ -1,4 +1,4 @@
-"""What a page shows: plain values, computed in the kernel from the fold, drawn by the page as they are.
+"""What a page shows: plain values, computed in the kernel from the fold, drawn as they are.
 
 A page never computes a session's state. It asks (``wire.AskStatus``), and draws the answer.
 """
