@@ -54,7 +54,7 @@ export class Bridge implements IDisposable {
 
   /** False: it is there already. */
   insert(message: IInsertCell): boolean {
-    return this.still(() => this._cells.insert(message));
+    return this._cells.insert(message);
   }
 
   update(cellId: string, source: string | null, mark: JSONObject | null): void {
@@ -62,7 +62,7 @@ export class Bridge implements IDisposable {
   }
 
   remove(cellId: string): boolean {
-    return this.still(() => this._cells.remove(cellId));
+    return this._cells.remove(cellId);
   }
 
   views(): ICellView[] {
@@ -92,15 +92,21 @@ export class Bridge implements IDisposable {
     return null;
   }
 
-  /** Run code that is no cell's, its outputs shown below a cell; without that cell, hidden. */
-  async runHidden(code: string, cellId: string | null): Promise<void> {
+  /**
+   * Run code that is no cell's, its outputs shown below a cell; without that cell, hidden.
+   *
+   * @returns the error, where nothing shows it
+   */
+  async runBeside(code: string, cellId: string | null): Promise<string> {
     const cell = cellId === null ? null : this.widget(cellId);
     const context = this.panel.sessionContext;
     if (cell instanceof CodeCell) {
       await OutputArea.execute(code, cell.outputArea, context, { cellId });
-    } else {
-      await context.session?.kernel?.requestExecute({ code, store_history: false }).done;
+      return '';
     }
+    const reply = await context.session?.kernel?.requestExecute({ code, store_history: false }).done;
+    const content = reply?.content;
+    return content?.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
   }
 
   flash(cellId: string): void {
@@ -157,10 +163,6 @@ export class Bridge implements IDisposable {
 
   private widget(cellId: string) {
     return this.panel.content.widgets.find(cell => cell.model.id === cellId) ?? null;
-  }
-
-  private still<T>(change: () => T): T {
-    return change();
   }
 
   private onChanged(_: unknown, change: NotebookChange): void {

@@ -9,6 +9,7 @@ import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import { UUID } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
+import { Sequence } from './sequence';
 import type { IProblem } from './tokens';
 import {
   COMM_ID,
@@ -33,7 +34,6 @@ export type Standing = 'unknown' | 'silent' | 'mismatch' | 'leads' | 'follows';
 
 /** Replies and numbered messages travel on two channels; a reply may be first. */
 const LOSS_MS = 250;
-const HELD_MOST = 2000;
 /** A leading page that reloads says goodbye, too: it is given the time to come back. */
 const VACANT_MS = 5000;
 
@@ -87,19 +87,18 @@ export class Transport implements IDisposable {
 
   /** The numbers of a dead kernel mean nothing to the next one. */
   reset(): void {
-    this._last = 0;
-    this._held.clear();
+    this._sequence.clear();
     this.stand('unknown');
   }
 
-  /** A reply says who leads now. A page that takes over asks for everything again. */
+  /** Somebody says who leads now. A page that takes over asks for everything again. */
   setLeads(leads: boolean): void {
     if (leads === (this._standing === 'leads') || !this.answered) {
       return;
     }
     if (leads) {
       // What it only watched so far was not carried out here.
-      this._last = 0;
+      this._sequence.restart();
       void this.hello();
     } else {
       this.stand('follows');
@@ -160,7 +159,7 @@ export class Transport implements IDisposable {
         kind: 'hello',
         peer: 'lab',
         wire: WIRE_VERSION,
-        last_seq: takeLead && this._standing !== 'leads' ? 0 : this._last,
+        last_seq: takeLead && this._standing !== 'leads' ? 0 : this._sequence.last,
         tab: this.tab,
         take_lead: takeLead,
         version: VERSION
@@ -180,29 +179,28 @@ export class Transport implements IDisposable {
   }
 
   private welcome(reply: IHelloReply, takeLead: boolean): void {
-    const followed = this._standing === 'follows';
-    if (reply.seq < this._last || (takeLead && this._standing !== 'leads')) {
-      this._last = 0;
+    const sequence = this._sequence;
+    const isNew = takeLead && this._standing !== 'leads';
+    const inherits = this._standing === 'follows' && reply.leads && !takeLead && sequence.last > 0;
+    if (reply.seq < sequence.last || isNew || inherits) {
+      sequence.restart();
     }
     this.stand(reply.leads ? 'leads' : 'follows');
-    if (followed && reply.leads && !takeLead && this._last > 0) {
-      this._last = 0;
+    if (inherits) {
+      // What it only watched so far was not carried out here.
       this._again = true;
       return;
     }
     for (const said of reply.messages) {
       // Who led at the time is old news: the reply itself says who does.
-      this.give(said, said.kind !== 'leads');
+      sequence.replay(said, said.kind !== 'leads');
     }
     if (reply.more && reply.messages.length > 0) {
       this._again = true;
       return;
     }
-    this._last = Math.max(this._last, reply.seq);
-    this.release();
-    if (this._held.size > 0) {
-      this._again = true;
-    }
+    sequence.upTo(reply.seq);
+    this._again ||= sequence.isWaiting;
   }
 
   private onIopub(_: unknown, message: KernelMessage.IIOPubMessage): void {
@@ -232,28 +230,15 @@ export class Transport implements IDisposable {
   }
 
   private numbered(said: Said): void {
-    if (said.seq <= this._last || this._standing === 'mismatch') {
+    if (this._standing === 'mismatch') {
       return;
     }
-    if (this.answered && said.seq === this._last + 1) {
-      this.give(said);
-      this.release();
-      return;
-    }
-    // A gap, or nobody knows yet who leads: kept until the answer to Hello is here.
-    if (this._held.size < HELD_MOST) {
-      this._held.set(said.seq, said);
-    }
-    void this.hello();
-  }
-
-  private give(said: Said, heeded = true): void {
-    if (said.seq <= this._last) {
-      return;
-    }
-    this._last = said.seq;
-    if (heeded) {
-      this.emit(said);
+    if (!this.answered) {
+      // Nobody knows yet who leads.
+      this._sequence.hold(said);
+      void this.hello();
+    } else if (!this._sequence.live(said)) {
+      void this.hello();
     }
   }
 
@@ -268,24 +253,13 @@ export class Transport implements IDisposable {
     this._heard.emit(said);
   }
 
-  private release(): void {
-    for (let next; (next = this._held.get(this._last + 1)); ) {
-      this.give(next);
-    }
-    for (const number of this._held.keys()) {
-      if (number <= this._last) {
-        this._held.delete(number);
-      }
-    }
-  }
-
   private watchForLoss(number: number): void {
-    if (!this.answered || number <= this._last || this._greeting !== null) {
+    if (!this.answered || number <= this._sequence.last || this._greeting !== null) {
       return;
     }
     clearTimeout(this._lossTimer);
     this._lossTimer = setTimeout(() => {
-      if (number > this._last) {
+      if (number > this._sequence.last) {
         void this.hello();
       }
     }, LOSS_MS);
@@ -307,8 +281,7 @@ export class Transport implements IDisposable {
   private _standing: Standing = 'unknown';
   private _refusal: IProblem | null = null;
   private _isDisposed = false;
-  private _last = 0;
-  private _held = new Map<number, Said>();
+  private _sequence = new Sequence(said => this.emit(said));
   private _greeting: Promise<void> | null = null;
   private _again = false;
   private _takeLead = false;
