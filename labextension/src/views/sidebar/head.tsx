@@ -32,8 +32,12 @@ export function Head(scene: ISessionScene): React.ReactElement {
         </span>
         <span className="jp-mlintern-Note">{session.model}</span>
       </p>
-      <Controls {...scene} />
-      <ModeSwitch {...scene} />
+      {state.connection === 'lost' ? null : (
+        <>
+          <Controls {...scene} />
+          <ModeSwitch {...scene} />
+        </>
+      )}
     </div>
   );
 }
@@ -107,6 +111,7 @@ function Controls(scene: ISessionScene): React.ReactElement {
             jobs
           )}
           icon={stopInternIcon}
+          disabled={jobs === 0}
           title={trans.__(
             'End the turn and every running job of this folder. The cell that runs goes on.'
           )}

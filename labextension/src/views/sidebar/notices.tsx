@@ -2,6 +2,7 @@
 import { closeIcon, refreshIcon, runIcon, undoIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { stopInternIcon } from '../icons';
+import { resumable } from '../words';
 import { Button, Notice, type IScene } from './parts';
 
 export function Notices({ intern, state, trans }: IScene): React.ReactElement {
@@ -18,20 +19,22 @@ export function Notices({ intern, state, trans }: IScene): React.ReactElement {
           />
         </Notice>
       ) : null}
-      {state.connection === 'lost' && session ? (
+      {state.connection === 'lost' && state.view && session ? (
         <Notice
           tone="bad"
           title={trans.__('The kernel of this session is gone')}
           text={trans.__(
-            'The record and the jobs are safe; names in the kernel’s memory are lost. Resume starts the kernel with the intern again and goes on.'
+            'The record and the jobs are safe; names in the kernel’s memory are lost. Resume starts a kernel where none runs, and goes on with an unfinished session.'
           )}
         >
-          <Button
-            main
-            label={trans.__('Resume')}
-            icon={refreshIcon}
-            onClick={() => void intern.resumeSession(session.session)}
-          />
+          {session.running || resumable(state.view) ? (
+            <Button
+              main
+              label={trans.__('Resume')}
+              icon={refreshIcon}
+              onClick={() => void intern.resumeSession(session.session)}
+            />
+          ) : null}
         </Notice>
       ) : null}
       {state.connection === 'follows' ? (

@@ -7,8 +7,8 @@ import { Button, CellLink, Section, type ISessionScene } from './parts';
 export function Pending(
   scene: ISessionScene & { bars: ICellBars | null }
 ): React.ReactElement | null {
-  const { intern, session, trans, follows, bars } = scene;
-  if (session.pending.length === 0) {
+  const { intern, state, session, trans, follows, bars } = scene;
+  if (session.pending.length === 0 || !session.running || state.connection === 'lost') {
     return null;
   }
   const kinds = new Set(session.pending.map(cell => cell.kind));

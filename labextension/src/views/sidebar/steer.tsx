@@ -30,11 +30,7 @@ export function Steer({
         value={text}
         disabled={!session.running}
         aria-label={trans.__('Steer the intern')}
-        placeholder={
-          session.running
-            ? trans.__('Tell the intern… (Enter sends, Shift+Enter: new line)')
-            : trans.__('No turn is running. Change the %%intern cell and run it to ask for more.')
-        }
+        placeholder={trans.__('Tell the intern…')}
         onChange={event => write(event.target.value)}
         onKeyDown={event => {
           // Enter that ends the composition of a character is not a wish to send.
@@ -44,13 +40,20 @@ export function Steer({
           }
         }}
       />
-      <Button
-        label={trans.__('Send')}
-        icon={launchIcon}
-        title={trans.__('The intern reads it before its next step.')}
-        disabled={!session.running || !text.trim()}
-        onClick={send}
-      />
+      <div className="jp-mlintern-SteerFoot">
+        <span className="jp-mlintern-Note" title={trans.__('Shift+Enter: new line')}>
+          {session.running
+            ? trans.__('Enter sends')
+            : trans.__('No turn is running. To ask for more, change the %1 cell and run it.', '%%intern')}
+        </span>
+        <Button
+          label={trans.__('Send')}
+          icon={launchIcon}
+          title={trans.__('The intern reads it before its next step.')}
+          disabled={!session.running || !text.trim()}
+          onClick={send}
+        />
+      </div>
     </div>
   );
 }
