@@ -143,16 +143,15 @@ export class Bridge implements IDisposable {
     }
     const places = sessionCells.map(id => this._cells.index(id)).filter(index => index !== -1);
     const index = Math.min(...places, this.shared.cells.length);
-    this._cells.insertAt(index, { id: cellId, cell_type: 'code', source });
+    this._cells.insertAt(index, [{ id: cellId, cell_type: 'code', source }]);
   }
 
   /** Insert cells of the person's own below the active one, and select the first. */
   async addBelow(sources: readonly string[]): Promise<void> {
     const { content } = this.panel;
     const index = content.activeCellIndex + 1;
-    sources.forEach((source, i) =>
-      this._cells.insertAt(index + i, { cell_type: 'code', source })
-    );
+    const cells = sources.map(source => ({ cell_type: 'code' as const, source }));
+    this._cells.insertAt(index, cells);
     await this.reveal(this.shared.cells[index].getId());
   }
 

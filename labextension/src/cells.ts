@@ -5,10 +5,10 @@
  * both in one, with document-wide undo). Changes less than half a second apart become one step, so
  * capturing is stopped before and after an insertion; marks and stamps are not tracked at all.
  */
-import type { ISharedCell, YNotebook } from '@jupyter/ydoc';
+import type { ISharedCell, SharedCell, YNotebook } from '@jupyter/ydoc';
 import type { JSONObject } from '@lumino/coreutils';
 import { folded, rewrite, unstamped } from './text';
-import type { CellType, ICellView, IInsertCell, INewCell } from './wire';
+import type { CellType, ICellView, IInsertCell } from './wire';
 
 export const MARK = 'mlintern';
 
@@ -42,25 +42,22 @@ export class Cells {
       return false;
     }
     const after = Math.max(...anchors.map(id => this.index(id)), -1);
-    this.insertAt(after === -1 ? this.shared.cells.length : after + 1, cell, {
-      [MARK]: cell.mark as unknown as IMark
-    });
+    const { id, cell_type, source } = cell;
+    const metadata = { [MARK]: cell.mark as unknown as IMark };
+    const index = after === -1 ? this.shared.cells.length : after + 1;
+    this.insertAt(index, [{ id, cell_type, source, metadata }]);
     return true;
   }
 
   /** Insert as one step of the notebook's history. */
-  insertAt(
-    index: number,
-    cell: Pick<INewCell, 'cell_type' | 'source'> & { id?: string },
-    metadata: JSONObject = {}
-  ): void {
+  insertAt(index: number, cells: SharedCell.Cell[]): void {
     if (this.shared.nbformat === 4 && this.shared.nbformat_minor < 5) {
       // Before 4.5 ids are not saved.
       this.shared.nbformat_minor = 5;
     }
     const { undoManager } = this.shared;
     undoManager.stopCapturing();
-    this.shared.insertCell(index, { ...cell, metadata });
+    this.shared.insertCells(index, cells);
     undoManager.stopCapturing();
   }
 

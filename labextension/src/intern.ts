@@ -20,6 +20,8 @@ export class Intern implements IIntern, IDisposable {
     contents: Contents.IManager
   ) {
     this._engine = new Engine(panel, tab, contents, state => this._changed.emit(state));
+    // The session goes first when a notebook is closed, and with it the way to say goodbye.
+    panel.sessionContext.disposed.connect(this.dispose, this);
     panel.disposed.connect(this.dispose, this);
   }
 
@@ -38,6 +40,7 @@ export class Intern implements IIntern, IDisposable {
   dispose(): void {
     if (!this._isDisposed) {
       this._isDisposed = true;
+      this.panel.sessionContext.disposed.disconnect(this.dispose, this);
       this.panel.disposed.disconnect(this.dispose, this);
       this._engine.dispose();
       Signal.clearData(this);

@@ -85,7 +85,7 @@ export class Transport implements IDisposable {
     return this._greeting;
   }
 
-  /** The numbers of a dead kernel mean nothing to the next one. */
+  /** The numbers of what spoke before mean nothing to what speaks now. */
   reset(): void {
     this._sequence.clear();
     this.stand('unknown');
@@ -97,8 +97,7 @@ export class Transport implements IDisposable {
       return;
     }
     if (leads) {
-      // What it only watched so far was not carried out here.
-      this._sequence.restart();
+      this._anew = true;
       void this.hello();
     } else {
       this.stand('follows');
@@ -114,12 +113,18 @@ export class Transport implements IDisposable {
       // The kernel is dead or the connection is gone.
       return Promise.resolve(null);
     }
+    const seen = this._sequence.last;
     return new Promise(resolve => {
       const end = (reply: Reply | null) => {
         clearTimeout(timer);
         future.dispose();
         resolve(reply);
-        if (reply !== null) {
+        if (reply !== null && reply.seq < seen) {
+          // What was seen before the question is missing from the answer: the intern was loaded
+          // anew in the same kernel, and its numbers and its pages begin again.
+          this.reset();
+          void this.hello();
+        } else if (reply !== null) {
           this.watchForLoss(reply.seq);
         }
       };
@@ -155,11 +160,15 @@ export class Transport implements IDisposable {
       this._again = false;
       const takeLead = this._takeLead;
       this._takeLead = false;
+      if (this._anew || (takeLead && this._standing !== 'leads')) {
+        this._anew = false;
+        this._sequence.restart();
+      }
       const reply = await this.request({
         kind: 'hello',
         peer: 'lab',
         wire: WIRE_VERSION,
-        last_seq: takeLead && this._standing !== 'leads' ? 0 : this._sequence.last,
+        last_seq: this._sequence.last,
         tab: this.tab,
         take_lead: takeLead,
         version: VERSION
@@ -173,21 +182,21 @@ export class Transport implements IDisposable {
       } else if (!reply.ok) {
         this.stand('mismatch');
       } else {
-        this.welcome(reply as IHelloReply, takeLead);
+        this.welcome(reply as IHelloReply);
       }
     }
   }
 
-  private welcome(reply: IHelloReply, takeLead: boolean): void {
+  private welcome(reply: IHelloReply): void {
     const sequence = this._sequence;
-    const isNew = takeLead && this._standing !== 'leads';
-    const inherits = this._standing === 'follows' && reply.leads && !takeLead && sequence.last > 0;
-    if (reply.seq < sequence.last || isNew || inherits) {
+    if (reply.seq < sequence.last) {
       sequence.restart();
     }
+    if (this._standing === 'follows' && reply.leads && sequence.last > 0) {
+      this._anew = true;
+    }
     this.stand(reply.leads ? 'leads' : 'follows');
-    if (inherits) {
-      // What it only watched so far was not carried out here.
+    if (this._anew) {
       this._again = true;
       return;
     }
@@ -224,7 +233,7 @@ export class Transport implements IDisposable {
   private unnumbered(said: Said): void {
     if (this.answered) {
       this.emit(said);
-    } else if (this._standing !== 'mismatch') {
+    } else if (this._standing !== 'mismatch' && this._greeting === null) {
       void this.hello();
     }
   }
@@ -236,8 +245,11 @@ export class Transport implements IDisposable {
     if (!this.answered) {
       // Nobody knows yet who leads.
       this._sequence.hold(said);
-      void this.hello();
-    } else if (!this._sequence.live(said)) {
+    } else if (this._sequence.live(said)) {
+      return;
+    }
+    // The end of a greeting sees what waits, and asks again.
+    if (this._greeting === null) {
       void this.hello();
     }
   }
@@ -284,6 +296,8 @@ export class Transport implements IDisposable {
   private _sequence = new Sequence(said => this.emit(said));
   private _greeting: Promise<void> | null = null;
   private _again = false;
+  /** It leads from now on: what it only watched so far was not carried out here. */
+  private _anew = false;
   private _takeLead = false;
   private _lossTimer: ReturnType<typeof setTimeout> | undefined;
   private _vacantTimer: ReturnType<typeof setTimeout> | undefined;

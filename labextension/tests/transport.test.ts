@@ -166,6 +166,40 @@ describe('messages', () => {
     kernel.say(fact());
     expect(heard).toEqual([1, 2, 1]);
   });
+
+  it('of an extension that was loaded anew begin at one again, and this page leads', async () => {
+    const { kernel, transport, heard } = connected();
+    await transport.hello();
+    kernel.say(fact());
+    kernel.say(fact());
+    kernel.said.length = 0;
+    const stood: string[] = [];
+    transport.standingChanged.connect(() => stood.push(transport.standing));
+    const reply = await transport.request({ kind: 'status', whole: true, tab: 'tab-1' });
+    // The new one knows no page yet.
+    transport.setLeads(false);
+    expect(reply?.seq).toBe(0);
+    await settle();
+    expect(kernel.hellos()).toHaveLength(2);
+    expect(kernel.hellos()[1]).toMatchObject({ last_seq: 0 });
+    kernel.say(fact());
+    expect(heard).toEqual([1, 2, 1]);
+    expect(stood).toEqual(['unknown', 'leads']);
+  });
+
+  it('go on when an answer comes after messages that are newer', async () => {
+    const { kernel, transport, heard } = connected();
+    await transport.hello();
+    kernel.say(fact());
+    const reply = transport.request({ kind: 'status', whole: true, tab: 'tab-1' });
+    kernel.say(fact());
+    kernel.say(fact());
+    expect((await reply)?.seq).toBe(1);
+    await settle(1000);
+    kernel.say(fact());
+    expect(heard).toEqual([1, 2, 3, 4]);
+    expect(kernel.hellos()).toHaveLength(1);
+  });
 });
 
 describe('a kernel of another version', () => {
@@ -213,6 +247,29 @@ describe('two pages', () => {
     await settle();
     expect(transport.standing).toBe('leads');
     expect(heard).toEqual([1, 2, 1]);
+  });
+
+  it('a page that offers itself and hears that it leads before the answer is told everything', async () => {
+    const { kernel, transport, heard } = connected();
+    kernel.leads = false;
+    kernel.say(fact(), true);
+    await transport.hello();
+    kernel.leads = true;
+    void transport.hello();
+    kernel.drop({ kind: 'leads', tab: 'tab-1' });
+    await settle();
+    expect(transport.standing).toBe('leads');
+    expect(heard).toEqual([1, 0, 1]);
+  });
+
+  it('a page that leads by the answer alone is told everything again', async () => {
+    const { kernel, transport, heard } = connected();
+    kernel.leads = false;
+    kernel.say(fact(), true);
+    await transport.hello();
+    kernel.leads = true;
+    await transport.hello();
+    expect(heard).toEqual([1, 1]);
   });
 
   it('who led once, among old messages, changes nothing', async () => {
