@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mlintern_jupyter.config import Config, load_config
 from mlintern_jupyter.hosts import plots
 from mlintern_jupyter.hosts.bridge import Bridge
+from mlintern_jupyter.wire import Ping
 from mlintern_magics.cell_text import empty_body
 from mlintern_magics.completion import intern_matcher
 from mlintern_magics.intern import InternMagics
@@ -98,6 +99,8 @@ def load(ip: Any) -> None:
     ip.input_transformers_cleanup.append(empty_body)
     ip.Completer.custom_matchers.append(intern_matcher)
     _LOADED[id(ip)] = door
+    # A page that found nobody here, or the extension from before, asks again.
+    door.bridge.say(Ping())
 
 
 def unload(ip: Any) -> None:
