@@ -9,6 +9,7 @@ import { Activity, Plan } from './activity';
 import { Found, OwnCells } from './found';
 import { Head } from './head';
 import { Jobs } from './jobs';
+import { KeepFocus } from './keepFocus';
 import { Notices } from './notices';
 import type { IScene, ISessionScene } from './parts';
 import { Pending } from './pending';
@@ -31,6 +32,7 @@ export class SidebarWidget extends ReactWidget {
     this.addClass('jp-mlintern-Sidebar');
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', _trans.__('Intern'));
+    this._keepFocus = new KeepFocus(this.node);
     _interns.currentChanged.connect(this._follow, this);
     this._follow();
   }
@@ -45,6 +47,7 @@ export class SidebarWidget extends ReactWidget {
     if (!this.isDisposed) {
       this._interns.currentChanged.disconnect(this._follow, this);
       this._intern?.changed.disconnect(this.update, this);
+      this._keepFocus.dispose();
       super.dispose();
     }
   }
@@ -109,6 +112,7 @@ export class SidebarWidget extends ReactWidget {
     this.update();
   }
 
+  private readonly _keepFocus: KeepFocus;
   private _intern: IIntern | null = null;
   private _openText = true;
   private readonly _drafts = new WeakMap<object, string>();
