@@ -87,6 +87,10 @@ export class Bridge implements IDisposable {
     if (isSkipped || !cell.model.sharedModel.getSource().trim()) {
       return { state: 'skipped', reason: 'it is empty or tagged skip-execution' };
     }
+    if (cell.model.executionState === 'running') {
+      // A second click, or the kernel's wish behind the person's: it would run twice.
+      return null;
+    }
     // Rejects when the code raises or the kernel ends: both are heard of elsewhere.
     CodeCell.execute(cell, this.panel.sessionContext).catch(() => undefined);
     return null;
