@@ -13,15 +13,19 @@ export const statusBarPlugin: JupyterFrontEndPlugin<void> = {
   id: 'mlintern-jupyter:status-bar',
   description: 'Says in the status bar how the intern of the notebook in front stands.',
   autoStart: true,
-  requires: [IInterns, IStatusBar],
-  optional: [ISidebar, ITranslator],
+  requires: [IInterns],
+  optional: [IStatusBar, ISidebar, ITranslator],
   activate: (
     _app: JupyterFrontEnd,
     interns: IInterns,
-    statusBar: IStatusBar,
+    statusBar: IStatusBar | null,
     sidebar: ISidebar | null,
     translator: ITranslator | null
   ) => {
+    if (statusBar === null) {
+      // Notebook 7 has none; its toolbar says how the intern stands.
+      return;
+    }
     const trans = (translator ?? nullTranslator).load('mlintern_jupyter');
     const item = new StatusButton(trans, () => sidebar?.focus(false));
     const activeStateChanged = new Signal<StatusButton, void>(item);
