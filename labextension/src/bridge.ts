@@ -5,13 +5,13 @@
  * except `reveal`, which a person asked for.
  */
 import type { ISharedCell, NotebookChange, YNotebook } from '@jupyter/ydoc';
-import { CodeCell } from '@jupyterlab/cells';
+import { CodeCell, isCodeCellModel } from '@jupyterlab/cells';
 import type { NotebookPanel } from '@jupyterlab/notebook';
-import { OutputArea } from '@jupyterlab/outputarea';
-import type { JSONObject } from '@lumino/coreutils';
+import { type IOutputAreaModel, OutputArea } from '@jupyterlab/outputarea';
+import { JSONExt, type JSONObject, type PartialJSONObject } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { Cells, markOf } from './cells';
-import type { ICellNotRun, ICellView, IInsertCell } from './wire';
+import { CARD_MIME, type ICellNotRun, type ICellView, type IInsertCell } from './wire';
 
 /** How long a highlighted cell is lit. */
 const FLASH_MS = 1500;
@@ -113,6 +113,26 @@ export class Bridge implements IDisposable {
     return content?.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
   }
 
+  card(cellId: string, session: string): PartialJSONObject | undefined {
+    const outputs = this.outputs(cellId);
+    const at = outputs === null ? -1 : cardIndex(outputs, session);
+    return at === -1 ? undefined : (outputs?.get(at).data[CARD_MIME] as PartialJSONObject);
+  }
+
+  putCard(cellId: string, session: string, bundle: PartialJSONObject): void {
+    const outputs = this.outputs(cellId);
+    if (outputs === null) {
+      return;
+    }
+    const at = cardIndex(outputs, session);
+    const output = { output_type: 'display_data', data: bundle, metadata: {} };
+    if (at === -1) {
+      outputs.add(output);
+    } else if (!JSONExt.deepEqual(outputs.get(at).data as PartialJSONObject, bundle)) {
+      outputs.set(at, output);
+    }
+  }
+
   flash(cellId: string): void {
     const node = this.widget(cellId)?.node;
     node?.classList.add('jp-mlintern-mod-flash');
@@ -164,6 +184,13 @@ export class Bridge implements IDisposable {
     return this.panel.context.model.sharedModel as YNotebook;
   }
 
+  /** Of a code cell that does not run now. */
+  private outputs(cellId: string): IOutputAreaModel | null {
+    const model = this.widget(cellId)?.model;
+    const isStill = model && isCodeCellModel(model) && model.executionState === 'idle';
+    return isStill ? model.outputs : null;
+  }
+
   private widget(cellId: string) {
     return this.panel.content.widgets.find(cell => cell.model.id === cellId) ?? null;
   }
@@ -179,4 +206,15 @@ export class Bridge implements IDisposable {
 
   private _cells: Cells;
   private _isDisposed = false;
+}
+
+/** Place of the newest card of a session among the outputs; -1: there is none. */
+function cardIndex(outputs: IOutputAreaModel, session: string): number {
+  for (let i = outputs.length - 1; i >= 0; i--) {
+    const card = outputs.get(i).data[CARD_MIME] as PartialJSONObject | undefined;
+    if (card?.session === session) {
+      return i;
+    }
+  }
+  return -1;
 }

@@ -6,6 +6,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { RunWatch } from './aborted';
 import { Absence } from './absence';
 import { Bridge } from './bridge';
+import { CardKeeper } from './cardKeeper';
 import { Carrier } from './carrier';
 import { recordsBeside } from './disk';
 import { Link } from './link';
@@ -36,6 +37,7 @@ export class Engine implements IDisposable {
     this.carrier = new Carrier(this.bridge, this._absence, this.store, message =>
       this.tell(message)
     );
+    this._card = new CardKeeper(this.bridge);
     this._runs = new RunWatch({
       ran: (cellId, code) => this.bridge.ran(cellId, code),
       aborted: cellId => {
@@ -98,6 +100,7 @@ export class Engine implements IDisposable {
   /** What was asked of one kernel means nothing to the next. */
   private forget(): void {
     this._runs.clear();
+    this._card.clear();
     this._absence.clear();
     this.carrier.clear();
     this._ours.clear();
@@ -105,6 +108,9 @@ export class Engine implements IDisposable {
 
   private onAnyMessage(_: unknown, args: Kernel.IAnyMessageArgs): void {
     this._runs.hear(args);
+    if (this.link.leads) {
+      this._card.hear(args, this.store.state.view?.session ?? null);
+    }
   }
 
   private onStanding(link: Link): void {
@@ -141,6 +147,9 @@ export class Engine implements IDisposable {
       return;
     }
     session.cell_ids.forEach(id => this._ours.add(id));
+    if (this.link.leads) {
+      this._card.found(session);
+    }
     // A cell that was gone before this page came is old news, unless somebody waits for it.
     const here = session.cell_ids.filter(id => this.bridge.has(id));
     const wanted = session.pending.map(cell => cell.cell_id);
@@ -178,6 +187,7 @@ export class Engine implements IDisposable {
   }
 
   private _absence: Absence;
+  private _card: CardKeeper;
   private _runs: RunWatch;
   private _kernel: Kernel.IKernelConnection | null = null;
   /** Cells of the session that is open in this kernel. */
