@@ -115,6 +115,11 @@ export class CellBars implements IDisposable {
       dress.edge = look.edge;
     }
     if (look.pending === null) {
+      if (dress.bar && dress.bar.node.parentNode === null) {
+        // Lab takes the parts of a cell out of it while it is out of sight (windowing mode "full"),
+        // and the layout removes only what is there.
+        cell.node.append(dress.bar.node);
+      }
       dress.bar?.dispose();
       dress.bar = null;
     } else if (dress.bar) {

@@ -7,9 +7,9 @@ import * as React from 'react';
 import type { IIntern, IInterns } from '../../tokens';
 import { CARD_MIME } from '../../wire';
 import { internIcon } from '../icons';
-import { Button, Dot } from '../sidebar/parts';
+import { Button, Dot, Inline } from '../sidebar/parts';
 import { resumable, standing } from '../words';
-import { bullet, type ICard, pieces, readCard } from './inline';
+import { bullet, type ICard, readCard } from './inline';
 
 export class Card extends ReactWidget implements IRenderMime.IRenderer {
   constructor(
@@ -63,9 +63,11 @@ export class Card extends ReactWidget implements IRenderMime.IRenderer {
           {said ? <Dot tone={said.tone} /> : null}
           <span>{said ? said.word : card.status}</span>
         </div>
-        {card.lines.map((line, i) => (
-          <Line key={i} line={line} />
-        ))}
+        {card.lines
+          .filter(line => line.trim())
+          .map((line, i) => (
+            <Line key={i} line={line} />
+          ))}
         {intern ? (
           <div className="jp-mlintern-Row">
             <Button label={trans.__('Open sidebar')} icon={internIcon} onClick={this._openSidebar} />
@@ -137,15 +139,7 @@ function Line({ line }: { line: string }): React.ReactElement {
   const { item, text } = bullet(line);
   return (
     <p className={`jp-mlintern-CardLine${item ? ' jp-mod-item' : ''}`}>
-      {pieces(text).map((piece, i) =>
-        piece.style === 'strong' ? (
-          <strong key={i}>{piece.text}</strong>
-        ) : piece.style === 'code' ? (
-          <code key={i}>{piece.text}</code>
-        ) : (
-          <span key={i}>{piece.text}</span>
-        )
-      )}
+      <Inline text={text} />
     </p>
   );
 }

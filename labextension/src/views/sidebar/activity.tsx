@@ -2,7 +2,7 @@
 import { checkIcon, circleEmptyIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { lastLines } from '../format';
-import { Section, type ISessionScene } from './parts';
+import { Inline, Section, type ISessionScene } from './parts';
 
 const TEXT_LINES = 14;
 
@@ -30,9 +30,13 @@ export function Activity({
       ) : null}
       {!session.running && session.outcome ? (
         <div className="jp-mlintern-Outcome">
-          {session.outcome.reason ? <p>{session.outcome.reason}</p> : null}
-          {session.outcome.summary ? <p>{session.outcome.summary}</p> : null}
-          {session.outcome.do ? <p className="jp-mlintern-Do">{session.outcome.do}</p> : null}
+          {session.outcome.reason ? <p><Inline text={session.outcome.reason} /></p> : null}
+          {session.outcome.summary ? <p><Inline text={session.outcome.summary} /></p> : null}
+          {session.outcome.do ? (
+            <p className="jp-mlintern-Do">
+              <Inline text={session.outcome.do} />
+            </p>
+          ) : null}
         </div>
       ) : null}
     </>

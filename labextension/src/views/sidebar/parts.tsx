@@ -4,6 +4,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IIntern, IState } from '../../tokens';
 import type { IKernelView, ISessionView } from '../../wire';
+import { pieces } from '../card/inline';
 import type { Tone } from '../words';
 
 /** What every section is given. */
@@ -77,6 +78,23 @@ export function CellLink(props: {
     <button type="button" className="jp-mlintern-Link" title={props.title} onClick={props.onClick}>
       {props.text}
     </button>
+  );
+}
+
+/** A line with the few marks of the kernel's Markdown; never HTML. */
+export function Inline(props: { text: string }): React.ReactElement {
+  return (
+    <>
+      {pieces(props.text).map((piece, i) =>
+        piece.style === 'strong' ? (
+          <strong key={i}>{piece.text}</strong>
+        ) : piece.style === 'code' ? (
+          <code key={i}>{piece.text}</code>
+        ) : (
+          <span key={i}>{piece.text}</span>
+        )
+      )}
+    </>
   );
 }
 

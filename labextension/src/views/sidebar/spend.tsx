@@ -36,17 +36,17 @@ export function Spend({ session, trans }: ISessionScene): React.ReactElement {
         text={of(count(tokens), limits.tokens === null ? null : count(limits.tokens), trans)}
         share={share(tokens, limits.tokens)}
       />
-      <Amount
-        label={trans.__('Context')}
-        text={of(
-          count(session.context_used),
-          session.context_tokens === null
-            ? trans.__('an unknown window')
-            : count(session.context_tokens),
-          trans
-        )}
-        share={share(session.context_used, session.context_tokens)}
-      />
+      {session.context_used === 0 && session.context_tokens === null ? null : (
+        <Amount
+          label={trans.__('Context')}
+          text={
+            session.context_tokens === null
+              ? trans.__('%1, window unknown', count(session.context_used))
+              : of(count(session.context_used), count(session.context_tokens), trans)
+          }
+          share={share(session.context_used, session.context_tokens)}
+        />
+      )}
     </Section>
   );
 }
