@@ -233,6 +233,10 @@ class Hall:
         return load(plan.load)(plan)
 
     def _host(self, session: Session) -> WireHost:
+        """One for all turns: a cell may run, and settle, between two of them."""
+        if session.host is not None:
+            session.host.turn_open = True
+            return session.host
         state = session.state
         host = WireHost(
             self._bridge,

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import ast
+from dataclasses import replace
 from typing import Any, cast
 
 from mlintern_jupyter.cells import CellKind, CellMark, CellType, NewCell, source_sha256
 from mlintern_jupyter.errors import Paused
-from mlintern_jupyter.events import CellProposed
+from mlintern_jupyter.events import CellProposed, EffectSettled
+from mlintern_jupyter.hosts.own_cells import names_bound
+from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.state import SessionState
-
-
-def names_bound(source: str) -> list[str]:
-    """Top-level names a cell binds, in order; nothing for what is not plain Python."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return []
-    names: list[str] = []
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            names += [t.id for t in node.targets if isinstance(t, ast.Name)]
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names += [(a.asname or a.name).split(".")[0] for a in node.names]
-    return names
+from mlintern_jupyter.tools.answer import finished
 
 
 def _ran(state: SessionState) -> list[CellRecord]:
@@ -76,6 +62,28 @@ def final_answer(state: SessionState) -> str | None:
         return None
     last = state.messages[-1]
     return last.text if last.role == "assistant" and not last.calls else None
+
+
+def stopped_calls(state: SessionState) -> list[EffectSettled]:
+    """Answers to the calls that were open when the person stopped the turn.
+
+    A cell that had not ended stands in the notebook still; the next turn may wait on for it.
+    """
+    answers: list[EffectSettled] = []
+    for call in state.pending:
+        result = ToolResult("The person stopped the intern while this call was open.", ok=False)
+        cell = next((c for c in state.cells.values() if c.proposed.call == call.id), None)
+        if cell is not None and cell.ended is None and cell.proposed.cell_type == "code":
+            cell_id = cell.proposed.cell_id
+            standing = "running" if cell.started is not None else "proposed"
+            result = replace(
+                result,
+                text=f"{result.text} Its cell {cell_id} is {standing}; wait_cell waits on for it.",
+                facts={"cell": cell_id, "state": standing},
+            )
+        text = finished(result)
+        answers.append(EffectSettled(state.step, call.id, call.name, False, text.text, text.facts))
+    return answers
 
 
 def cells_to_restore(state: SessionState) -> list[NewCell]:

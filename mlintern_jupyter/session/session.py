@@ -38,7 +38,6 @@ from mlintern_jupyter.errors import (
 from mlintern_jupyter.events import (
     Activity,
     Decided,
-    EffectSettled,
     Fact,
     HoldChanged,
     KindAllowed,
@@ -57,7 +56,12 @@ from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.bus import Bus
-from mlintern_jupyter.session.resume import cells_to_restore, final_answer, proposal
+from mlintern_jupyter.session.resume import (
+    cells_to_restore,
+    final_answer,
+    proposal,
+    stopped_calls,
+)
 from mlintern_jupyter.session.worker import Heard, Hold, Worker
 
 PAUSED = "the person paused it"
@@ -84,7 +88,7 @@ class Session:
         self._furnish = furnish
         self._cancel_jobs = cancel_jobs
         self._lock = threading.RLock()
-        self._host: WireHost | None = None
+        self.host: WireHost | None = None
         self.briefing = ""
         self.resume_note = ""
         self.activity = ""
@@ -203,13 +207,11 @@ class Session:
 
     def wanted(self) -> frozenset[str]:
         """Cells a call waits for that only a person can run, aborted runs among them."""
-        return frozenset() if self._host is None else frozenset(self._host.wanted())
+        return frozenset() if self.host is None else frozenset(self.host.wanted())
 
     def attach(self, host: WireHost) -> None:
-        """The notebook of the turn that begins; the one before is let go."""
-        if self._host is not None:
-            self._host.close()
-        self._host = host
+        """The notebook of this session, from its first turn in this kernel on."""
+        self.host = host
         host.turn_open = True
 
     def stop(self) -> None:
@@ -219,8 +221,8 @@ class Session:
     def close(self) -> None:
         """Leave the record to others."""
         self.worker.close()
-        if self._host is not None:
-            self._host.close()
+        if self.host is not None:
+            self.host.close()
         self.ledger.close()
 
     def _hear(self, heard: Heard) -> None:
@@ -265,7 +267,7 @@ class Session:
 
     async def _run_what_may(self) -> None:
         """Run the proposals that wait and that the mode lets run by themselves now."""
-        host = self._host
+        host = self.host
         if not self.working or host is None or not self._waiting_cells():
             return
         # What is judged is the text that would run: the person may have edited it meanwhile. Where
@@ -309,7 +311,8 @@ class Session:
                 summary = await self._resume(turn)
             self._end(turn, "completed", "the intern finished", summary)
         except asyncio.CancelledError:
-            self._answer_open_calls("The person stopped the intern while this call was open.")
+            for answer in stopped_calls(self.state):
+                self.commit(answer)
             self._end(turn, "interrupted", "stopped by the person", "", RESUME)
         except InternError as error:
             self._end(turn, outcome_of(error), error.what, error.why, error.do or RESUME)
@@ -319,8 +322,8 @@ class Session:
             self._end(turn, "failed", what, "", "report it with the ledger file; " + RESUME)
         finally:
             self.activity = ""
-            if self._host is not None:
-                self._host.turn_open = False
+            if self.host is not None:
+                self.host.turn_open = False
 
     async def _resume(self, turn: int) -> str:
         """Go on with an unfinished turn; its last answer, if that was given already."""
@@ -328,14 +331,10 @@ class Session:
         lost = cells_to_restore(self.state)
         self.commit(TurnResumed(turn, self.resume_note))
         agent = self._furnish(self)
-        assert self._host is not None
+        assert self.host is not None
         for cell in lost:
-            await self._host.insert_cell(cell)
+            await self.host.insert_cell(cell)
         return await agent.run_turn() if last is None else last
-
-    def _answer_open_calls(self, text: str) -> None:
-        for call in self.state.pending:
-            self.commit(EffectSettled(self.state.step, call.id, call.name, False, text))
 
     def _end(self, turn: int, outcome: Outcome, reason: str, summary: str, do: str = "") -> None:
         ended = TurnEnded(turn, outcome, reason, summary, do)
