@@ -91,8 +91,16 @@ export class Bridge implements IDisposable {
       // A second click, or the kernel's wish behind the person's: it would run twice.
       return null;
     }
-    // Rejects when the code raises or the kernel ends: both are heard of elsewhere.
-    CodeCell.execute(cell, this.panel.sessionContext).catch(() => undefined);
+    const { model } = cell;
+    CodeCell.execute(cell, this.panel.sessionContext)
+      .then(reply => {
+        // Lab leaves it as if it ran for ever, which hides its bar.
+        if (reply?.content.status === 'aborted' && !model.isDisposed) {
+          model.executionState = 'idle';
+        }
+      })
+      // Rejects when the code raises or the kernel ends: both are heard of elsewhere.
+      .catch(() => undefined);
     return null;
   }
 
