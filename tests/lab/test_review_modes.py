@@ -131,3 +131,24 @@ def test_run_all_over_proposals_aborts_those_after_a_failure_and_they_wait_again
     said = [m["content"] for m in told if m["role"] == "user"]
     assert any(text.startswith(f"[Your cell {failing} ended: failed") for text in said)
     assert any(text.startswith(f"[Your cell {middle} ended: done") for text in said)
+
+
+def test_a_cell_run_by_its_bar_behind_a_cell_that_fails_waits_again_and_can_be_run(desk):
+    fails = (
+        "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.02)\n"
+        "raise ValueError('mine')"
+    )
+    with ScriptedServer([proposes("print('ours')"), Turn("done")]) as server:
+        at = desk.begin(server, below=[fails])
+        cell_id = at.proposed("print('ours')")
+        at.notebook.run_cell(len(at.notebook.ids()) - 1)
+        at.press(cell_id, "Run")
+        at.sees_no(at.bar(cell_id))
+        (at.folder / "go").touch()
+        at.sees(at.bar(cell_id))
+        assert at.waiting() == [cell_id]
+        assert at.facts(CellStarted) == []
+        at.press(cell_id, "Run")
+        assert "ours" in at.answer(2)
+        at.ended()
+    assert [c.cell_id for c in at.facts(CellStarted)] == [cell_id]
