@@ -7,6 +7,7 @@ Needs Debian's ``chromium`` (or ``CHROMIUM=/path/to/it``) and the built page::
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import os
@@ -38,6 +39,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+TRIES = 3
+"""Another process may take the port between its choice and its use."""
 _workspaces = itertools.count(1)
 
 
@@ -72,33 +75,9 @@ def serve(root: Path, home: Path) -> Iterator[Lab]:
         NotThere: the page is not built, or the server did not start.
     """
     log = home / "server.log"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = [
-        "--no-browser",
-        "--allow-root",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
-        "--IdentityProvider.token=",
-        "--ServerApp.password=",
-        f"--ServerApp.root_dir={root}",
-        "--LabApp.expose_app_in_browser=True",
-        "--JupyterNotebookApp.expose_app_in_browser=True",
-    ]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "lab", *arguments],
-            env=_environment(home),
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    environment = _environment(home)
+    process, url = _start(root, home, environment, log)
     try:
-        url = f"http://127.0.0.1:{port}"
-        _await_server(url, process, log)
         yield Lab(url, root, log)
     finally:
         process.terminate()
@@ -108,6 +87,43 @@ def serve(root: Path, home: Path) -> Iterator[Lab]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _start(
+    root: Path, home: Path, environment: dict[str, str], log: Path
+) -> tuple[subprocess.Popen[bytes], str]:
+    """The process and its address, once it answers."""
+    for _ in range(TRIES):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = [
+            "--no-browser",
+            "--allow-root",
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            "--IdentityProvider.token=",
+            "--ServerApp.password=",
+            f"--ServerApp.root_dir={root}",
+            "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
+        ]
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "jupyter", "lab", *arguments],
+                env=environment,
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        url = f"http://127.0.0.1:{port}"
+        if _answers(url, process):
+            return process, url
+        process.kill()
+        process.wait()
+    raise NotThere(f"the server at {url} did not start:\n{log.read_text()[-3000:]}")
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -136,15 +152,16 @@ def _environment(home: Path) -> dict[str, str]:
     }
 
 
-def _await_server(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Whether this server answers; what took its port meanwhile, a kernel say, does not."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/api/status", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
+                return True
+        except (urllib.error.URLError, http.client.HTTPException, OSError):
             time.sleep(0.1)
-    raise NotThere(f"the server at {url} did not start:\n{log.read_text()[-3000:]}")
+    return False
 
 
 @contextmanager
@@ -152,9 +169,7 @@ def chromium() -> Iterator[Browser]:
     """The browser. Raises NotThere without one."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if not path:
-        raise NotThere(
-            "there is no chromium: apt-get install chromium, or set CHROMIUM"
-        )
+        raise NotThere("there is no chromium: apt-get install chromium, or set CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
