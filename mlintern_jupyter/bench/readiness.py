@@ -28,7 +28,6 @@ SAME_PATH = "nano/mcq"
 """The embedded benchmark that goes the same way on two CPU cores."""
 
 ABILITIES_MISSING: tuple[str, ...] = (
-    "cells in an open JupyterLab page",
     "paper search and citation graphs",
     "data-set search on the Hub",
     "Hugging Face Jobs",
