@@ -85,6 +85,10 @@ check: $(VENV)/ready $(MODULES) ## ruff, pyright, tsc, eslint, and that both sid
 bench: $(VENV)/ready ## time %load_ext and a step: benchmarks/speed.md
 	@$(BIN)/python benchmarks/speed.py
 
+.PHONY: bench-lab
+bench-lab: $(VENV)/page ## time the page: insertions, clicks, a reload, the build: benchmarks/lab.md (about 10 minutes)
+	@$(BIN)/pip install -q build && $(BIN)/python benchmarks/lab.py
+
 .PHONY: bench-nano
 bench-nano: $(VENV)/ready ## three nano tasks, three seeds, held-out before and after: benchmarks/nano.md (about 45 minutes)
 	@$(BIN)/python benchmarks/nano.py
@@ -97,6 +101,10 @@ kill: $(VENV)/ready ## kill -9 a real kernel at every commit point: benchmarks/k
 notebooks: ## make the example notebook again from a real run
 	@$(MAKE) --no-print-directory demo
 	@cp demo/demo.ipynb example_notebooks/improve_nano_mcq.ipynb
+
+.PHONY: pictures
+pictures: $(VENV)/page ## take the README's pictures in JupyterLab: docs/images (about 5 minutes)
+	@$(BIN)/python docs/screenshots.py
 
 .PHONY: build
 build: $(VENV)/ready $(MODULES) ## wheel and sdist into dist/; they install without node
