@@ -144,6 +144,8 @@ class SessionView:
     queued_cells: int
     """Cells of the person that ran without waiting, because they stood in line already."""
     outcome: OutcomeView | None
+    card: str
+    """The run card as it would be drawn now, in a few lines of Markdown."""
 
 
 @dataclass(frozen=True)

@@ -49,19 +49,10 @@ export class CardKeeper {
   private _looked = false;
 }
 
-/** A shorter card than the kernel's, until that says the next. */
+/** What the kernel shows, as it is at this moment. */
 function bundleOf(session: ISessionView): PartialJSONObject {
-  const { outcome, status, goal } = session;
-  const lines = [
-    `**intern** \`${session.session}\` · ${status} · ${goal}`,
-    '',
-    `model \`${session.model}\` · mode ${session.mode} · step ${session.step} · ${session.cells} cells`
-  ];
-  if (outcome) {
-    const isGood = outcome.outcome === 'completed';
-    lines.push('', isGood ? outcome.summary : `${outcome.reason}. ${outcome.do}`);
-  }
-  const text = lines.join('\n');
+  const { status, goal, card: text } = session;
+  const lines = text.split('\n');
   const card = { v: 1, session: session.session, status, goal, lines, record: session.record };
   return { [CARD_MIME]: card, 'text/markdown': text, 'text/plain': text };
 }

@@ -336,6 +336,8 @@ export interface ISessionView {
   /** Cells of the person that ran without waiting, because they stood in line already. */
   queued_cells: number;
   outcome: IOutcomeView | null;
+  /** The run card as it would be drawn now, in a few lines of Markdown. */
+  card: string;
 }
 
 /** What a session may use. `null` means no limit of that kind was set. */

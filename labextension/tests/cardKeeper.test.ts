@@ -6,6 +6,7 @@ import { CARD_MIME, type ISessionView } from '../src/wire';
 
 const session = {
   session: 's-1',
+  card: '**intern**',
   magic_cell_id: 'magic',
   status: 'working',
   goal: 'do it',
@@ -49,8 +50,7 @@ describe('the card of a page that came later', () => {
 
   it('tells the end that was missed', () => {
     const { cards, put } = keeper({ session: 's-1', status: 'working' });
-    const outcome = { outcome: 'completed', reason: '', summary: 'It improved.', do: '' };
-    cards.found({ ...session, status: 'completed', outcome });
+    cards.found({ ...session, status: 'completed', card: '**intern**\n\nIt improved.' });
     expect(put[0]?.card.lines).toContain('It improved.');
   });
 

@@ -150,6 +150,7 @@ class Hall:
         The note stands on the card until the turn ends.
         """
         state = session.state
+        session.card_note = note
         session.bus.reach(
             WireSink(self._bridge, state.session),
             MarkSink(state, self._bridge),

@@ -68,7 +68,8 @@ class Shown:
     """A run card to be displayed by a magic."""
 
     bundle: dict[str, Any]
-    display_id: str
+    display_id: str | None
+    """``None``: it will not change."""
 
 
 class Interns:
@@ -133,8 +134,8 @@ class Interns:
         state = fold(Ledger.view(known.path).facts)
         if state.turn and unstamped(source) == unstamped(state.turn_source):
             if state.status == "completed":
-                return card_text(state, f"record: {known.path}")
-            return card_text(state, self._unfinished(state))
+                return _still(state, f"record: {near(known.path)}", known)
+            return _still(state, self._unfinished(state), known)
         how = self.steps.meet()
         prepared = prepare(goal, body, options, config, nobody_to_ask=self._nobody_to_ask)
         config.check_mode(cast("Mode", state.mode or prepared.mode))
@@ -367,3 +368,8 @@ def _briefly(work: Callable[[], object]) -> None:
     # A Future's timeout is not an error here: the work goes on.
     with contextlib.suppress(TimeoutError):
         outcome.result(ANSWER_S)
+
+
+def _still(state: SessionState, note: str, folder: SessionFolder) -> Shown:
+    """The card of a record that nobody works on: nothing will change it."""
+    return Shown(card_bundle(state, note, near(folder.path)), None)

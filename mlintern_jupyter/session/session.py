@@ -89,6 +89,8 @@ class Session:
         self._cancel_jobs = cancel_jobs
         self._lock = threading.RLock()
         self.host: WireHost | None = None
+        self.card_note = ""
+        """Said on the run card until the turn ends."""
         self.briefing = ""
         self.resume_note = ""
         self.activity = ""

@@ -25,6 +25,7 @@ from mlintern_jupyter.models.names import providers, resolve
 from mlintern_jupyter.policy.autorun import may_run_alone
 from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.card import card_text
 from mlintern_jupyter.session.records import record_views
 from mlintern_jupyter.session.session import Session
 from mlintern_jupyter.views import (
@@ -116,6 +117,7 @@ def session_view(session: Session) -> SessionView:
             ),
             queued_cells=state.queued_cells,
             outcome=_outcome(state),
+            card=card_text(state, "" if state.outcome else session.card_note),
         )
 
 

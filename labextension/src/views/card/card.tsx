@@ -63,7 +63,9 @@ export class Card extends ReactWidget implements IRenderMime.IRenderer {
           {said ? <Dot tone={said.tone} /> : null}
           <span>{said ? said.word : card.status}</span>
         </div>
-        {card.lines
+        {(open ? open.card.split('\n') : card.lines)
+          // The first says what the head says.
+          .slice(1)
           .filter(line => line.trim())
           .map((line, i) => (
             <Line key={i} line={line} />
