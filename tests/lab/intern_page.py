@@ -60,6 +60,10 @@ class InternPage:
         """Id of the cell that was proposed with this text, once it waits with its bar."""
         self.notebook.wait_for(f"cells.some(c => c.source === {json.dumps(source)})", source)
         cell_id = next(c.id for c in self.notebook.cells() if c.source == source)
+        widget = f"panel.content.widgets.find(c => c.model.id === '{cell_id}')"
+        self.notebook.wait_for(
+            f"{widget}?.node.querySelector('.jp-mlintern-CellBar')", f"a bar at {source!r}"
+        )
         self.sees(self.bar(cell_id))
         return cell_id
 
