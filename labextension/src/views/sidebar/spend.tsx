@@ -2,6 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import { count, dollars, duration, share } from '../format';
+import type { ISessionView } from '../../wire';
 import { spentWord } from '../words';
 import { Amount, Section, type ISessionScene } from './parts';
 
@@ -14,7 +15,7 @@ export function Spend({ session, trans }: ISessionScene): React.ReactElement {
     <Section title={trans.__('Used')}>
       <Amount
         label={trans.__('Cost')}
-        text={of(spentWord(session, trans), limits.usd === null ? null : dollars(limits.usd), trans)}
+        text={cost(session, trans)}
         share={charged === null ? null : share(charged, limits.usd)}
       />
       <Amount
@@ -49,6 +50,15 @@ export function Spend({ session, trans }: ISessionScene): React.ReactElement {
       )}
     </Section>
   );
+}
+
+/** What is no sum ("unmetered") is not a part of the limit, which holds for jobs all the same. */
+function cost(session: ISessionView, trans: TranslationBundle): string {
+  const used = spentWord(session, trans);
+  const limit = session.limits.usd === null ? null : dollars(session.limits.usd);
+  return limit !== null && !session.spent.usd && session.unmetered
+    ? trans.__('%1, limit %2', used, limit)
+    : of(used, limit, trans);
 }
 
 function of(used: string, limit: string | null, trans: TranslationBundle): string {
