@@ -29,6 +29,8 @@ from mlintern_jupyter.hosts.figure_text import text_of
 from mlintern_jupyter.hosts.plots import BASE64_LIMIT, LONGEST_SIDE
 
 WIDTH_IN, HEIGHT_IN, DPI = 7.0, 4.2, 100
+_LABELS_FIT = 60
+"""Characters of bar names that fit side by side; more are written at a slant."""
 _PIXELS_LIMIT = 40_000_000
 _MEMORY_LIMIT = 4 * 1024**3
 
@@ -107,6 +109,10 @@ def _bar(axes: Any, trace: dict[str, Any], style: dict[str, Any], place: int, of
     y = _numbers(trace.get("y"))
     axes.bar(at, y, width, yerr=_errors(trace.get("error_y")), capsize=4, **style)
     axes.set_xticks(np.arange(len(names)), names)
+    if sum(map(len, names)) > _LABELS_FIT:
+        axes.tick_params(axis="x", labelrotation=20)
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
 
 
 def _errors(given: dict[str, Any] | None) -> Any:
