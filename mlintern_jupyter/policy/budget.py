@@ -27,9 +27,23 @@ class Reservation:
 class Budget:
     """What a session may still use in this turn, going on from what it has used before."""
 
-    def __init__(self, limits: Limits, spent: Spent, clock: Callable[[], float]) -> None:
-        """Start the turn's clock, which tells monotonic seconds."""
+    def __init__(
+        self,
+        limits: Limits,
+        spent: Spent,
+        clock: Callable[[], float],
+        compute_usd: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """Start the turn's clock.
+
+        Args:
+            limits: of the session.
+            spent: by its model calls and in its time, before this turn.
+            clock: tells monotonic seconds.
+            compute_usd: tells what jobs that this budget started cost, unfinished ones at most.
+        """
         self.limits = limits
+        self._compute_usd = compute_usd
         self._spent = spent
         self._clock = clock
         self._open: list[Reservation] = []
@@ -68,7 +82,8 @@ class Budget:
         if limits.usd is not None:
             if usd is None or spent.usd is None:
                 raise _unpriced(limits.usd)
-            _hold("cost", spent.usd + spent.reserved_usd, usd, limits.usd, "USD")
+            used = spent.usd + spent.reserved_usd + self._compute_usd()
+            _hold("cost", used, usd, limits.usd, "USD")
         reservation = Reservation(tokens, usd)
         self._open.append(reservation)
         return reservation

@@ -17,6 +17,7 @@ from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent
 from mlintern_jupyter.backends import jobs_folder
 from mlintern_jupyter.backends.local import LocalBackend
+from mlintern_jupyter.backends.held import committed_usd
 from mlintern_jupyter.backends.tripwire import watch, write_read
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.config import Config, record_root
@@ -179,7 +180,12 @@ class Hall:
         toolbox = Toolbox(tools)
         guards = Guards(plan=lambda: state.plan)
 
-        budget = Budget(state.limits, state.spent, time.monotonic)
+        budget = Budget(
+            state.limits,
+            state.spent,
+            time.monotonic,
+            lambda: committed_usd(session.folder.parent, state.session),
+        )
         session.context_tokens = model.context_tokens
 
         def context(call: ToolCall, _: dict[str, Any]) -> ToolContext:

@@ -127,3 +127,13 @@ def test_a_reservation_is_settled_once():
     held.settle(reservation, Usage(), 0.1)
     with pytest.raises(ValueError, match="not in list"):
         held.settle(reservation, Usage(), 0.1)
+
+
+def test_what_its_jobs_cost_is_not_there_for_model_calls():
+    jobs = 0.0
+    held = Budget(Limits(usd=1.0), Spent(usd=0.3), Hand(), lambda: jobs)
+    held.settle(held.reserve(1, 0.5), Usage(1, 1), 0.1)
+    jobs = 0.5
+    with pytest.raises(LimitReached, match="cost"):
+        held.reserve(1, 0.2)
+    held.reserve(1, 0.1)
