@@ -63,11 +63,16 @@ export const sidebarPlugin: JupyterFrontEndPlugin<ISidebar> = {
 
     const watch = (intern: IIntern) => {
       let opened = '';
+      let before: string | null = null;
       let problem = intern.state.problem;
       intern.changed.connect((_, state) => {
         const session = state.view?.session;
-        // Only at the very beginning: whoever closed it, and reloads the page, wants it closed.
-        if (session?.running && session.session !== opened && session.step <= 1) {
+        // Only at the beginning: whoever closed it, and reloads the page, wants it closed. A planner
+        // that thinks of nothing is past its first step before the page looks.
+        const begins =
+          (session?.step ?? 0) <= 1 || (before !== null && before !== session?.session);
+        before = state.view === null ? before : (session?.session ?? '');
+        if (session?.running && session.session !== opened && begins) {
           opened = session.session;
           if (opens && interns.current === intern) {
             sidebar.show();
