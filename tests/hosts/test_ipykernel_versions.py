@@ -32,7 +32,7 @@ def environment(version):
         done = subprocess.run([making / "bin" / "python", *install], capture_output=True, text=True)
         if done.returncode:
             rmtree(making)
-            pytest.skip(f"ipykernel {version} cannot be installed here: {done.stderr[-300:]}")
+            pytest.fail(f"ipykernel {version} cannot be installed here: {done.stderr[-300:]}")
         # Renamed when it is whole: one that was interrupted is never taken for done.
         making.rename(folder)
     return folder / "bin" / "python"
