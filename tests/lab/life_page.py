@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from intern_page import InternPage
-from notebook_page import NotebookPage
 from playwright.sync_api import Locator
 
 TRAINS = """import time
@@ -85,13 +84,8 @@ def copied(at: InternPage, to: Path) -> InternPage:
     """A copy of the saved file in a page and a kernel of its own."""
     to.parent.mkdir(exist_ok=True)
     shutil.copy(at.folder / "n.ipynb", to)
-    context = at.notebook.page.context
-    root = Path(at.notebook.path).parent
-    path = root / to.relative_to(at.folder)
-    notebook = NotebookPage(
-        context.new_page(), at.notebook._url, str(path), at.notebook._workspace
-    ).open()
-    return InternPage(notebook, to.parent, at.server)
+    path = Path(at.notebook.path).parent / to.relative_to(at.folder)
+    return InternPage(at.notebook.another(path=str(path)), to.parent, at.server)
 
 
 def run_in_turn(at: InternPage, cell_ids: Sequence[str]) -> None:
@@ -105,7 +99,7 @@ def run_in_turn(at: InternPage, cell_ids: Sequence[str]) -> None:
 
 
 @contextmanager
-def words_of_sidebar(at: InternPage) -> Iterator[list[str]]:
+def words_of_sidebar(at: InternPage) -> Generator[list[str]]:
     """What the sidebar showed meanwhile, also what it showed for a moment only; read it after."""
     at.notebook.page.evaluate(
         """() => {

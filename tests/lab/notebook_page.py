@@ -90,10 +90,10 @@ class NotebookPage:
         self.page.goto(f"{self._url}/{place}/{where}")
         return self._ready()
 
-    def another(self, app: str = "lab") -> NotebookPage:
-        """A second page on the same notebook and kernel."""
+    def another(self, app: str = "lab", path: str | None = None) -> NotebookPage:
+        """A second page on the same notebook and kernel, or on another notebook."""
         page = self.page.context.new_page()
-        return NotebookPage(page, self._url, self.path, self._workspace).open(app)
+        return NotebookPage(page, self._url, path or self.path, self._workspace).open(app)
 
     def reload(self) -> NotebookPage:
         """Load the page again; what was not saved is lost."""
