@@ -141,7 +141,10 @@ function Curve({
 }
 
 function Numbers({ job }: { job: IJobView }): React.ReactElement | null {
-  const rows = Object.entries(job.metrics).slice(0, METRICS);
+  // Its step stands in the line above.
+  const rows = Object.entries(job.metrics)
+    .filter(([name]) => name !== 'step' && name !== 'total_steps')
+    .slice(0, METRICS);
   return rows.length === 0 ? null : (
     <p className="jp-mlintern-Numbers">
       {rows.map(([name, value]) => (
