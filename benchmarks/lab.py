@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lab"))
 from intern_page import LOAD, InternPage, proposes, waits_for  # noqa: E402
 from real_lab import BUILT, Lab, chromium, serve  # noqa: E402
 
+from mlintern_jupyter.events import CellEnded  # noqa: E402
 from mlintern_jupyter.testing.script import Turn  # noqa: E402
 from mlintern_jupyter.testing.scripted_server import ScriptedServer  # noqa: E402
 
@@ -102,62 +103,6 @@ while not Path("enough").exists():
 """
 NEXT = "print('after the training')"
 
-# In the page: when a cell is in the model, when it is drawn, when it is before the person's eyes.
-WATCH = """([path]) => {
-    const { content } = testing.panel(path);
-    const seen = (window.seen = {});
-    const waiting = new Set();
-    content.model.cells.changed.connect((_, { type, newValues }) => {
-        for (const cell of type === 'add' ? newValues : []) {
-            seen[cell.id] = { model: Date.now() };
-            waiting.add(cell.id);
-        }
-    });
-    const look = () => {
-        const view = content.outerNode.getBoundingClientRect();
-        for (const id of waiting) {
-            const cell = content.widgets.find(each => each.model.id === id);
-            const box = cell?.node.isConnected && cell.editor && cell.node.getBoundingClientRect();
-            if (box && box.height > 0) {
-                seen[id].drawn ??= Date.now();
-                if (box.bottom > view.top && box.top < view.bottom) {
-                    seen[id].visible = Date.now();
-                    waiting.delete(id);
-                }
-            }
-        }
-        requestAnimationFrame(look);
-    };
-    requestAnimationFrame(look);
-    window.clicks = [];
-    document.addEventListener('click', () => clicks.push(Date.now()), true);
-}"""
-# In every page to come: when the notebook is there, and when everything of the session is.
-BACK = """(() => {
-    const [path, cells, waiting] = %s;
-    const back = (window.back = {});
-    const look = () => {
-        const panel = window.testing?.panel(path);
-        if (panel?.context.isReady && panel.content.model) {
-            const ids = panel.content.widgets.map(cell => cell.model.id);
-            back.ready ??= { at: Date.now(), had: cells.filter(id => ids.includes(id)).length };
-            const widget = panel.content.widgets.find(cell => cell.model.id === waiting);
-            const status = document.querySelector('.jp-mlintern-Sidebar [role=status]');
-            const is = {
-                cells: cells.every(id => ids.includes(id)),
-                bar: widget?.node.querySelector('.jp-mlintern-CellBar button'),
-                sidebar: status?.textContent === 'Waits for you' && status.offsetHeight > 0
-            };
-            for (const [what, isThere] of Object.entries(is)) {
-                if (isThere) { back[what] ??= Date.now(); }
-            }
-            back.all = Boolean(back.cells && back.bar && back.sidebar);
-        }
-        if (!back.all) { setTimeout(look, 4); }
-    };
-    look();
-})();"""
-
 
 @dataclass(frozen=True)
 class Bench:
@@ -187,7 +132,7 @@ class Bench:
             path = folder / "n.ipynb"
             nbformat.write(notebook, path)
             at = InternPage(self.lab.open(self.page, path), folder, server)
-            self.page.evaluate(WATCH, [at.notebook.path])
+            self.page.evaluate("path => bench.watch(path)", at.notebook.path)
             for n in range(3):
                 at.notebook.run_cell(half + n)
             try:
@@ -206,8 +151,8 @@ def _own(n: int) -> Any:
 
 def stamps(at: InternPage, what: str) -> dict[str, float]:
     """Milliseconds since the epoch of what the kernel noted, by name; of one name, the last."""
-    lines = (at.folder / "stamps.jsonl").read_text().splitlines()
-    return {name: 1000 * when for kind, name, when in map(json.loads, lines) if kind == what}
+    lines = map(json.loads, (at.folder / "stamps.jsonl").read_text().splitlines())
+    return {name: 1000 * when for kind, name, when in lines if kind == what}
 
 
 def insertions(bench: Bench, cells: int) -> dict[str, list[float]]:
@@ -218,9 +163,9 @@ def insertions(bench: Bench, cells: int) -> dict[str, list[float]]:
         for source in sources[:-1]:
             # The next one stands below this one, which is in the middle of the view.
             cell_id = at.proposed(source)
-            reveal = "([p, id]) => { const { content } = testing.panel(p); content.scrollToItem("
-            reveal += "content.widgets.findIndex(cell => cell.model.id === id), 'center'); }"
-            bench.page.evaluate(reveal, [at.notebook.path, cell_id])
+            index = at.notebook.ids().index(cell_id)
+            reveal = "([p, i]) => { testing.panel(p).content.scrollToItem(i, 'center'); }"
+            bench.page.evaluate(reveal, [at.notebook.path, index])
             bench.page.wait_for_timeout(300)
             at.notebook.command("mlintern:run-cell", cell_id=cell_id)
         last = at.proposed(sources[-1])
@@ -267,7 +212,7 @@ def commands(bench: Bench) -> dict[str, list[float]]:
             bench.page.wait_for_timeout(300)
         at.steer("and then?")
         reloads = _reloads(bench, at, [training, at.proposed(NEXT)])
-        assert at.notebook.kernel_status() == "busy", "it was to train all the time"
+        assert not at.facts(CellEnded), "it was to train all the time"
         (at.folder / "deaf").unlink()
         at.click("Stop intern")
         at.ended()
@@ -275,7 +220,7 @@ def commands(bench: Bench) -> dict[str, list[float]]:
 
 
 def _click(at: InternPage, button: str, what: str) -> float:
-    before = stamps(at, what) if (at.folder / "stamps.jsonl").exists() else {}
+    before = stamps(at, what)
     at.click(button)
     at.until(lambda: stamps(at, what) != before, f"{what} is heard")
     clicked = at.notebook.page.evaluate("() => clicks.at(-1)")
@@ -285,7 +230,8 @@ def _click(at: InternPage, button: str, what: str) -> float:
 def _reloads(bench: Bench, at: InternPage, cells: list[str]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     page = bench.page
-    page.add_init_script(BACK % json.dumps([at.notebook.path, cells, cells[-1]]))
+    wanted = json.dumps([at.notebook.path, cells, cells[-1]])
+    page.add_init_script(f"bench.awaitAll(...{wanted})")
     for _ in range(max(1, bench.times // 4)):
         page.reload()
         page.wait_for_function("() => window.back.all")
@@ -305,12 +251,13 @@ def sizes(folder: Path) -> dict[str, float]:
     """Seconds of the build; kB of what it made, as it is and as a server sends it."""
     start = time.monotonic()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quiet = {"check": True, "capture_output": True, "env": {**os.environ, "PATH": path}}
+    env = {**os.environ, "PATH": path}
+    quiet: Any = {"check": True, "stdout": subprocess.DEVNULL, "env": env}
     subprocess.run(["npm", "run", "build:prod"], cwd=ROOT / "labextension", **quiet)
     took = time.monotonic() - start
     wheel = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder)]
     subprocess.run(wheel, cwd=ROOT, **quiet)
-    files = [path.read_bytes() for path in (BUILT / "static").glob("*.js")]
+    files = [file.read_bytes() for file in (BUILT / "static").glob("*.js")]
     return {
         "build": took,
         "bundle": sum(map(len, files)) / 1000,
@@ -329,7 +276,7 @@ def row(what: str, values: list[float]) -> str:
 
 def report(cells: dict[int, dict[str, list[float]]], said: dict[str, Any]) -> str:
     """The page of results."""
-    head = ["| ms | times | median | p95 | max |", "| --- | --- | --- | --- | --- |"]
+    head = ("| ms | times | median | p95 | max |", "| --- | --- | --- | --- | --- |")
     lines = [
         "# the page",
         "",
@@ -384,15 +331,17 @@ def main() -> None:
         home, root, built = (Path(folder) / name for name in ("home", "root", "built"))
         for each in (home, root, built):
             each.mkdir()
+        made = sizes(built)
         with serve(root, home) as lab:
 
             def bench() -> Bench:
                 page = browser.new_context(viewport=VIEWPORT).new_page()
+                page.add_init_script(path=HERE / "lab.js")
                 return Bench(lab, page, 3 if few else 20)
 
             cells = {count: insertions(bench(), count) for count in (10, 1000)}
             said = commands(bench())
-        text = report(cells, said | sizes(built))
+        text = report(cells, said | made)
     if not few:
         (HERE / "lab.md").write_text(text, encoding="utf-8")
     print(text)
