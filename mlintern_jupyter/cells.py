@@ -87,3 +87,4 @@ class CellOutcome:
     seconds: float = 0.0
     records: tuple[dict[str, Any], ...] = field(default=())
     """Payloads of ``RECORD_MIME`` among the outputs."""
+    execution_count: int | None = None

@@ -151,6 +151,7 @@ class CellEnded:
     seconds: float
     outputs: tuple[dict[str, Any], ...] = ()
     records: tuple[dict[str, Any], ...] = ()
+    execution_count: int | None = None
 
 
 @dataclass(frozen=True)

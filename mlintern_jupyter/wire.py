@@ -194,6 +194,17 @@ class CellReturned:
 
 
 @dataclass(frozen=True)
+class AskOutputs:
+    """The reply is what a settled cell of a session showed, from the record.
+
+    A page that was loaded anew has lost what was not saved, and hears nothing of a cell that runs.
+    """
+
+    cell_id: str
+    kind: Literal["outputs"] = "outputs"
+
+
+@dataclass(frozen=True)
 class AskStatus:
     """The reply says which sessions are at work here and which cells are wanted."""
 
@@ -214,7 +225,9 @@ class SendCommand:
     kind: Literal["command"] = "command"
 
 
-ToKernel = Hello | Bye | CellsRead | CellNotRun | CellReturned | AskStatus | SendCommand
+ToKernel = (
+    Hello | Bye | CellsRead | CellNotRun | CellReturned | AskOutputs | AskStatus | SendCommand
+)
 
 
 # Replies --------------------------------------------------------------------------------------
@@ -263,6 +276,17 @@ class StatusReply:
 
 
 @dataclass(frozen=True)
+class OutputsReply:
+    """The reply to AskOutputs."""
+
+    seq: int
+    outputs: tuple[dict[str, Any], ...]
+    """As nbformat holds them, bounded as in the record."""
+    execution_count: int | None
+    ok: Literal[True] = True
+
+
+@dataclass(frozen=True)
 class Done:
     """The reply to everything else."""
 
@@ -270,7 +294,7 @@ class Done:
     ok: Literal[True] = True
 
 
-Reply = Refused | HelloReply | StatusReply | Done
+Reply = Refused | HelloReply | StatusReply | OutputsReply | Done
 
 
 def to_json(message: ToPeer | ToKernel) -> dict[str, Any]:

@@ -6,6 +6,7 @@
  */
 import type { ISharedCell, NotebookChange, YNotebook } from '@jupyter/ydoc';
 import { CodeCell, isCodeCellModel } from '@jupyterlab/cells';
+import type { IOutput } from '@jupyterlab/nbformat';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { type IOutputAreaModel, OutputArea } from '@jupyterlab/outputarea';
 import { JSONExt, type JSONObject, type PartialJSONObject } from '@lumino/coreutils';
@@ -15,6 +16,8 @@ import { CARD_MIME, type ICellNotRun, type ICellView, type IInsertCell } from '.
 
 /** How long a highlighted cell is lit. */
 const FLASH_MS = 1500;
+/** States of a mark after a run. */
+const RAN: ReadonlySet<string> = new Set(['done', 'failed', 'interrupted']);
 
 export class Bridge implements IDisposable {
   /**
@@ -79,8 +82,11 @@ export class Bridge implements IDisposable {
    */
   run(cellId: string): Pick<ICellNotRun, 'state' | 'reason'> | null {
     const cell = this.widget(cellId);
-    if (!(cell instanceof CodeCell)) {
+    if (cell === null) {
       return { state: 'missing', reason: 'it is not in the notebook' };
+    }
+    if (!(cell instanceof CodeCell)) {
+      return { state: 'skipped', reason: 'it is no code cell any more' };
     }
     const tags = cell.model.getMetadata('tags') as unknown;
     const isSkipped = Array.isArray(tags) && tags.includes('skip-execution');
@@ -119,6 +125,26 @@ export class Bridge implements IDisposable {
     const reply = await context.session?.kernel?.requestExecute({ code, store_history: false }).done;
     const content = reply?.content;
     return content?.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
+  }
+
+  /** Whether a mark tells this page of the end of a run that it has seen nothing of. */
+  lacksOutputs(cellId: string, mark: JSONObject | null): boolean {
+    const cell = this.widget(cellId);
+    const ended = mark !== null && RAN.has(String(mark.state));
+    return (
+      ended &&
+      cell instanceof CodeCell &&
+      cell.model.executionCount === null &&
+      !RAN.has(String(markOf(cell.model.sharedModel)?.state))
+    );
+  }
+
+  putOutputs(cellId: string, outputs: readonly object[], count: number | null): void {
+    const cell = this.widget(cellId);
+    if (cell instanceof CodeCell && cell.model.executionCount === null) {
+      cell.model.outputs.fromJSON(outputs as IOutput[]);
+      cell.model.executionCount = count;
+    }
   }
 
   card(cellId: string, session: string): PartialJSONObject | undefined {

@@ -3,11 +3,11 @@ import type { JSONObject } from '@lumino/coreutils';
 import type { Absence } from './absence';
 import type { Bridge } from './bridge';
 import type { Store } from './store';
-import type { Said, ToKernel } from './wire';
+import type { IOutputsReply, Said, ToKernel } from './wire';
 
 export type ICarrierBridge = Pick<
   Bridge,
-  'has' | 'ids' | 'insert' | 'remove' | 'run' | 'update' | 'views'
+  'has' | 'ids' | 'insert' | 'lacksOutputs' | 'putOutputs' | 'remove' | 'run' | 'update' | 'views'
 >;
 
 export class Carrier {
@@ -15,7 +15,8 @@ export class Carrier {
     private readonly bridge: ICarrierBridge,
     private readonly absence: Absence,
     private readonly store: Pick<Store, 'dispatch'>,
-    private readonly tell: (message: ToKernel) => void
+    private readonly tell: (message: ToKernel) => void,
+    private readonly outputsOf: (cellId: string) => Promise<IOutputsReply | null>
   ) {}
 
   carryOut(said: Said): void {
@@ -26,9 +27,15 @@ export class Carrier {
         }
         this.absence.watch([said.cell.id]);
         break;
-      case 'update':
-        this.bridge.update(said.cell_id, said.source, said.mark as JSONObject | null);
+      case 'update': {
+        const mark = said.mark as JSONObject | null;
+        const isLost = this.bridge.lacksOutputs(said.cell_id, mark);
+        this.bridge.update(said.cell_id, said.source, mark);
+        if (isLost) {
+          void this.restore(said.cell_id);
+        }
         break;
+      }
       case 'run':
         this.run(said.cell_id);
         break;
@@ -55,6 +62,14 @@ export class Carrier {
     const refused = this.bridge.run(cellId);
     if (refused) {
       this.tell({ kind: 'not_run', cell_id: cellId, ...refused });
+    }
+  }
+
+  /** The page was loaded while the cell ran, or before what it showed was saved. */
+  private async restore(cellId: string): Promise<void> {
+    const reply = await this.outputsOf(cellId);
+    if (reply !== null) {
+      this.bridge.putOutputs(cellId, reply.outputs, reply.execution_count);
     }
   }
 

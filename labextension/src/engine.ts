@@ -34,8 +34,15 @@ export class Engine implements IDisposable {
       missing: cellId => this.onMissing(cellId),
       returned: cellId => this.onReturned(cellId)
     });
-    this.carrier = new Carrier(this.bridge, this._absence, this.store, message =>
-      this.tell(message)
+    this.carrier = new Carrier(
+      this.bridge,
+      this._absence,
+      this.store,
+      message => this.tell(message),
+      async cell_id => {
+        const reply = await this.link.request({ kind: 'outputs', cell_id });
+        return reply?.ok && 'outputs' in reply ? reply : null;
+      }
     );
     this._card = new CardKeeper(this.bridge);
     this._runs = new RunWatch({

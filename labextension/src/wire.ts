@@ -23,8 +23,9 @@ export type ToPeer =
   | IFactSaid
   | ISignalSaid
   | ILeads;
-export type ToKernel = IHello | IBye | ICellsRead | ICellNotRun | ICellReturned | IAskStatus | ISendCommand;
-export type Reply = IRefused | IHelloReply | IStatusReply | IDone;
+export type ToKernel =
+  IHello | IBye | ICellsRead | ICellNotRun | ICellReturned | IAskOutputs | IAskStatus | ISendCommand;
+export type Reply = IRefused | IHelloReply | IStatusReply | IOutputsReply | IDone;
 export type Command =
   IStartTurn | IResumeTurn | ISteer | IStop | IPause | IContinue | ISetMode | IRunKind | IStartJob | ICancelJob;
 export type Fact =
@@ -220,6 +221,16 @@ export interface ICellNotRun {
 export interface ICellReturned {
   cell_id: string;
   kind: 'returned';
+}
+
+/**
+ * The reply is what a settled cell of a session showed, from the record.
+ *
+ * A page that was loaded anew has lost what was not saved, and hears nothing of a cell that runs.
+ */
+export interface IAskOutputs {
+  cell_id: string;
+  kind: 'outputs';
 }
 
 /** The reply says which sessions are at work here and which cells are wanted. */
@@ -467,6 +478,17 @@ export interface IProviderView {
   is_set: boolean;
 }
 
+/** The reply to AskOutputs. */
+export interface IOutputsReply {
+  seq: number;
+  /** As nbformat holds them, bounded as in the record. */
+  outputs: {
+    [k: string]: unknown;
+  }[];
+  execution_count: number | null;
+  ok: true;
+}
+
 /** The reply to everything else. */
 export interface IDone {
   seq: number;
@@ -681,6 +703,7 @@ export interface ICellEnded {
   records: {
     [k: string]: unknown;
   }[];
+  execution_count: number | null;
 }
 
 /** A person (or the mode) said yes or no to a proposed cell. */

@@ -18,6 +18,12 @@ class FakeBridge implements ICarrierBridge {
     this.ids.add(cell.id);
     return isNew;
   };
+  isLost = false;
+  shown: unknown = null;
+  lacksOutputs = () => this.isLost;
+  putOutputs = (id: string, outputs: readonly object[], count: number | null) => {
+    this.shown = [id, outputs, count];
+  };
   remove = (id: string) => this.ids.delete(id);
   run = (id: string) => {
     this.done.push(`run ${id}`);
@@ -37,7 +43,8 @@ function carrying() {
     bridge,
     absence,
     { dispatch: event => void events.push(event) },
-    message => told.push(message)
+    message => told.push(message),
+    () => Promise.resolve({ ok: true, seq: 1, outputs: [{ output_type: 'stream' }], execution_count: 4 })
   );
   const ask = (message: object) => carrier.carryOut({ seq: 1, ...message } as unknown as Said);
   const cell = { id: 'new', cell_type: 'code', source: 'x', mark: mark() };
@@ -51,6 +58,18 @@ describe('what the kernel asks for', () => {
     insert();
     insert();
     expect(events).toEqual([{ type: 'inserted', cellId: 'new' }]);
+  });
+
+  it('brings back what a cell showed whose run this page has not seen', async () => {
+    const { bridge, ask, insert } = carrying();
+    insert();
+    ask({ kind: 'update', cell_id: 'new', source: null, mark: mark() });
+    await Promise.resolve();
+    expect(bridge.shown).toBeNull();
+    bridge.isLost = true;
+    ask({ kind: 'update', cell_id: 'new', source: null, mark: mark() });
+    await Promise.resolve();
+    expect(bridge.shown).toEqual(['new', [{ output_type: 'stream' }], 4]);
   });
 
   it('is run, and why there was nothing to run is told', () => {

@@ -91,6 +91,8 @@ class Answers:
             self._not_run(message)
         elif kind == "returned":
             self._returned(message["cell_id"])
+        elif kind == "outputs":
+            return self._outputs(message["cell_id"])
         elif kind == "bye":
             self._part(message["tab"])
         else:
@@ -144,6 +146,12 @@ class Answers:
         owner = self._concerned(cell_id)
         self._outbox.release(cell_id)
         owner.cell_returned(cell_id)
+
+    def _outputs(self, cell_id: str) -> dict[str, Any]:
+        outcome = self._concerned(cell_id).outcome_of(cell_id)
+        if outcome is None:
+            raise UsageError(f"cell {cell_id} has not ended")
+        return plain({"outputs": outcome.outputs, "execution_count": outcome.execution_count})
 
     def _concerned(self, cell_id: str) -> CellOwner:
         owner = next((host for host in self._hosts() if host.concerns(cell_id)), None)

@@ -325,7 +325,15 @@ class Bridge:
         state, error = _how_it_ended(result)
         outputs = running.capture.finish()
         if running.owner is not None:
-            ended = Ended(state, running.source, error, seconds, outputs, records_of(outputs))
+            ended = Ended(
+                state,
+                running.source,
+                error,
+                seconds,
+                outputs,
+                records_of(outputs),
+                None if result is None else result.execution_count,
+            )
             running.owner.cell_ended(running.cell_id, ended)
         elif begins_a_turn(running.source):
             self._line.intern_began(time())

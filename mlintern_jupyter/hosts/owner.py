@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from mlintern_jupyter.cells import CellState, CellView
+from mlintern_jupyter.cells import CellOutcome, CellState, CellView
 from mlintern_jupyter.events import OwnCellRan
 
 NotRun = Literal["skipped", "aborted", "missing"]
@@ -22,6 +22,7 @@ class Ended:
     seconds: float
     outputs: tuple[dict[str, Any], ...]
     records: tuple[dict[str, Any], ...]
+    execution_count: int | None
 
 
 class CellOwner(Protocol):
@@ -64,6 +65,10 @@ class CellOwner(Protocol):
 
     def cells_read(self, request: str, cells: Sequence[CellView]) -> bool:
         """Whether this host had asked."""
+        ...
+
+    def outcome_of(self, cell_id: str) -> CellOutcome | None:
+        """How a cell it owns settled, with its outputs; ``None`` if it has not."""
         ...
 
     def wanted(self) -> list[str]:

@@ -269,7 +269,13 @@ class WireHost:
         self._running = ""
         cell = self._cells.get(cell_id)
         fact = CellEnded(
-            cell_id, ended.state, ended.error, ended.seconds, ended.outputs, ended.records
+            cell_id,
+            ended.state,
+            ended.error,
+            ended.seconds,
+            ended.outputs,
+            ended.records,
+            ended.execution_count,
         )
         try:
             self._commit(fact)
@@ -286,8 +292,13 @@ class WireHost:
                 ended.error,
                 ended.seconds,
                 ended.records,
+                ended.execution_count,
             )
             self._settle(cell_id, outcome)
+
+    def outcome_of(self, cell_id: str) -> CellOutcome | None:
+        """How a cell settled, from the record."""
+        return self._known(cell_id)
 
     def own_cell_ran(self, fact: OwnCellRan) -> bool:
         """One line about a cell of the person's, while a turn is open."""

@@ -137,6 +137,7 @@ class SessionState:
                 ended.error,
                 ended.seconds,
                 ended.records,
+                ended.execution_count,
             )
         if cell.started:
             lost = cell.started_number <= self.earlier

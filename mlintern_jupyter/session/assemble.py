@@ -16,8 +16,8 @@ from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent
 from mlintern_jupyter.backends import jobs_folder
-from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.backends.held import committed_usd
+from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.backends.tripwire import watch, write_read
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.config import Config, record_root
