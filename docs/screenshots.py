@@ -74,6 +74,7 @@ def take_session(lab: Lab, page: Page) -> None:
     notebook.run_cell(0)
     notebook.run_cell(1)
     run = page.locator(".jp-mlintern-CellBar").get_by_role("button", name="Run", exact=True)
+    widen_sidebar(page)
     run.click()
     notebook.wait_for(
         "cells.some(c => c.metadata.mlintern?.state === 'done' && c.outputs.length)", "it ran"
@@ -92,6 +93,18 @@ def take_session(lab: Lab, page: Page) -> None:
     photograph(notebook, "sidebar")
     notebook.command("mlintern:stop-and-cancel-jobs")
     page.evaluate("() => jupyterapp.serviceManager.sessions.shutdownAll()")
+
+
+def widen_sidebar(page: Page) -> None:
+    """Drag its edge: wider, it shows more in the height of a picture."""
+    sidebar = page.get_by_role("region", name="Intern")
+    sidebar.wait_for()
+    box = sidebar.bounding_box()
+    assert box is not None, "the sidebar is open"
+    page.mouse.move(box["x"] - 1, 450)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 121, 450, steps=4)
+    page.mouse.up()
 
 
 def scroll_to(what: Locator, block: str) -> None:
