@@ -19,8 +19,9 @@ def card_text(state: SessionState, note: str = "") -> str:
         f" {state.limits.steps} · {usd} · {len(state.cells)} cells",
     ]
     if state.plan:
-        marks = {"done": "x", "active": ">"}
-        lines += ["", *(f"- [{marks.get(i['state'], ' ')}] {i['step']}" for i in state.plan)]
+        done = sum(item["state"] == "done" for item in state.plan)
+        now = next((item["step"] for item in state.plan if item["state"] == "active"), "")
+        lines += ["", f"plan: {done} of {len(state.plan)} done" + (f" · now: {now}" if now else "")]
     if state.held:
         lines += ["", f"held: {state.held}"]
     if state.queued_cells:
