@@ -13,7 +13,7 @@ NOTEBOOKS_OWN = {
     "Cannot read properties of undefined (reading 'schema')",
     "Command 'filebrowser:open-path' not registered.",
 }
-"""What Notebook 7.6 says of its own parts when it starts, with no extension installed."""
+"""What Notebook 7.6 says of its own parts when it starts; the second at times."""
 
 
 @pytest.fixture
