@@ -28,6 +28,8 @@ const AT_REST_MS = 10_000;
 const UNANSWERED = 3;
 /** A kernel that holds everything up cannot answer; marked cells say that asking again is worth it. */
 const RETRY_MS = [2000, 4000, 8000, 16_000, 30_000];
+/** A kernel that is idle has told about itself by then. */
+const HELD_UP_MS = 100;
 const GONE: ReadonlySet<Kernel.Status> = new Set(['restarting', 'autorestarting', 'dead']);
 
 export class Link implements IDisposable {
@@ -199,7 +201,9 @@ export class Link implements IDisposable {
   private async greet(kernel: ILinkKernel): Promise<void> {
     // After a reload while a cell runs the status stays unknown until it ends.
     const isSure = kernel.status === 'idle' || kernel.status === 'busy';
+    const hurry = setTimeout(() => sendWaiting(kernel), HELD_UP_MS);
     await this._transport?.hello();
+    clearTimeout(hurry);
     if (kernel !== this._kernel || this._transport?.standing !== 'silent') {
       return;
     }
@@ -257,6 +261,15 @@ export class Link implements IDisposable {
   private _later: ReturnType<typeof setTimeout> | undefined;
   private _retry: ReturnType<typeof setTimeout> | undefined;
   private _isDisposed = false;
+}
+
+/**
+ * Lab holds back what is to be sent to a kernel until that has told about itself, which a busy one
+ * does not, for three seconds. Nothing public ends that for one connection; where this is not there
+ * either, the three seconds are waited for.
+ */
+function sendWaiting(kernel: ILinkKernel): void {
+  (kernel as { _sendPending?: () => void })._sendPending?.();
 }
 
 function works(view: IKernelView): boolean {

@@ -45,6 +45,18 @@ describe('a notebook', () => {
     expect(link.connection).toBe('leads');
   });
 
+  it('does not let Lab hold back its question to a kernel that tells nothing about itself', async () => {
+    const held = Object.assign(new FakeKernel(), { _sendPending: vi.fn() });
+    held.answer = () => null;
+    linked(held);
+    await settle(2000);
+    expect(held._sendPending).toHaveBeenCalledOnce();
+    const free = Object.assign(new FakeKernel(), { _sendPending: vi.fn() });
+    linked(free);
+    await settle(2000);
+    expect(free._sendPending).not.toHaveBeenCalled();
+  });
+
   it('asks once more when the kernel turns out to be alive after all', async () => {
     const kernel = new FakeKernel();
     kernel.status = 'starting';
