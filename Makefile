@@ -71,7 +71,8 @@ demo: $(VENV)/ready ## post-train a small model here: demo/demo.ipynb and demo/d
 test: $(VENV)/page ## lint, types and every test, one real nano run included (under 20 minutes)
 	@$(MAKE) --no-print-directory check
 	@cd $(PAGE) && $(WITH_NODE) npm test --silent
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@# A file's tests share a browser, a real run or an environment, so a file stays in one process.
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 .PHONY: check
 check: $(VENV)/ready $(MODULES) ## ruff, pyright, tsc, eslint, and that both sides use the same words

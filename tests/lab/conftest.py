@@ -1,6 +1,6 @@
 """A real JupyterLab and a real Chromium: one server a session, one browser a file, one page a test.
 
-Run by several workers, say ``--dist loadgroup``: each file is one group, so it has one server.
+Run by several workers, say ``--dist loadfile``, so that a file has one browser.
 """
 
 from __future__ import annotations
@@ -13,14 +13,7 @@ from notebook_page import NotebookPage
 from playwright.sync_api import Browser, BrowserContext, Page
 from real_lab import Lab, chromium, serve
 
-HERE = Path(__file__).parent
 VIEWPORT = {"width": 1280, "height": 900}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(f"lab/{item.path.name}"))
 
 
 @pytest.fixture(scope="session")
