@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from mlintern_jupyter.cells import CellKind, CellMark, CellType, NewCell, source_sha256
 from mlintern_jupyter.errors import Paused
-from mlintern_jupyter.events import CellProposed, EffectSettled
+from mlintern_jupyter.events import EffectSettled
 from mlintern_jupyter.hosts.own_cells import names_bound
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.record.cell_record import CellRecord
@@ -104,10 +104,20 @@ def proposal(state: SessionState, cell: CellRecord) -> NewCell:
     """A cell of the session as it was proposed; a host that knows it already does nothing."""
     proposed = cell.proposed
     cell_type = cast("CellType", proposed.cell_type)
-    return NewCell(proposed.cell_id, cell_type, proposed.source, _mark(state, proposed))
+    return NewCell(proposed.cell_id, cell_type, proposed.source, _mark(state, cell))
 
 
-def _mark(state: SessionState, proposed: CellProposed) -> CellMark:
+def last_run(state: SessionState) -> tuple[str, CellMark] | None:
+    """Id and mark of the cell that ran last: with its kernel may have gone who would write it."""
+    started = [cell for cell in state.cells.values() if cell.started is not None]
+    if not started:
+        return None
+    last = max(started, key=lambda cell: cell.started_number)
+    return last.proposed.cell_id, _mark(state, last)
+
+
+def _mark(state: SessionState, cell: CellRecord) -> CellMark:
+    proposed = cell.proposed
     return CellMark(
         session=state.session,
         call=proposed.call,
@@ -115,6 +125,7 @@ def _mark(state: SessionState, proposed: CellProposed) -> CellMark:
         state=state.state_of(proposed.cell_id),
         model=state.model,
         proposed_sha256=source_sha256(proposed.source),
+        run_sha256=source_sha256(cell.started.source) if cell.started else "",
         sources=proposed.sources,
         setup=proposed.setup,
     )

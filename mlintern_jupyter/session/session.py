@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Generator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -59,6 +60,7 @@ from mlintern_jupyter.session.bus import Bus
 from mlintern_jupyter.session.resume import (
     cells_to_restore,
     final_answer,
+    last_run,
     proposal,
     stopped_calls,
 )
@@ -336,6 +338,9 @@ class Session:
         assert self.host is not None
         for cell in lost:
             await self.host.insert_cell(cell)
+        ran = last_run(self.state)
+        if ran is not None:
+            await self.host.update_cell(ran[0], mark=asdict(ran[1]))
         return await agent.run_turn() if last is None else last
 
     def _end(self, turn: int, outcome: Outcome, reason: str, summary: str, do: str = "") -> None:

@@ -151,6 +151,9 @@ def test_after_the_kernel_is_lost_the_session_is_resumed_from_the_sidebar(desk, 
         # The card is in the magic cell, the state of the job that outlived the kernel in the list.
         at.sees(card(at, magic_cell(at)).first)
         assert at.notebook.cell(first).execution_count is not None
+        # A restart interrupts what runs; after a kill nobody knows how it ended.
+        ended = {"restarted": "interrupted", "killed": "unknown"}[how]
+        at.wait_mark(trains, ended)
         at.sees(at.sidebar.get_by_text("slow", exact=True))
         assert [job["state"] for job in _jobs(at)] == ["running"]
         at.press(following, "Run")
