@@ -72,7 +72,7 @@ test: $(VENV)/page ## lint, types and every test, one real nano run included (un
 	@$(MAKE) --no-print-directory check
 	@cd $(PAGE) && $(WITH_NODE) npm test --silent
 	@# A file's tests share a browser, a real run or an environment, so a file stays in one process.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: $(VENV)/ready $(MODULES) ## ruff, pyright, tsc, eslint, and that both sides use the same words

@@ -158,6 +158,8 @@ def test_after_the_kernel_is_lost_the_session_is_resumed_from_the_sidebar(desk, 
         assert [job["state"] for job in _jobs(at)] == ["running"]
         at.press(following, "Run")
         assert at.ended().status == "completed"
+        # The sidebar moves when the turn ends; a click during that may miss.
+        at.sees(at.sidebar.get_by_role("status").get_by_text("Finished"))
         at.click("Cancel slow")
         at.until(lambda: _jobs(at)[0]["state"] == "cancelled", "the job is cancelled")
         asked = places(at)
