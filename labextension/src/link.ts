@@ -29,7 +29,7 @@ const UNANSWERED = 3;
 /** A kernel that holds everything up cannot answer; marked cells say that asking again is worth it. */
 const RETRY_MS = [2000, 4000, 8000, 16_000, 30_000];
 /** A kernel that is idle has told about itself by then. */
-const HELD_UP_MS = 100;
+const HELD_UP_MS = 50;
 const GONE: ReadonlySet<Kernel.Status> = new Set(['restarting', 'autorestarting', 'dead']);
 
 export class Link implements IDisposable {
@@ -226,7 +226,8 @@ export class Link implements IDisposable {
     this.stand(transport.standing);
     if (this.isAnswered) {
       this._retries = 0;
-      this.askSoon();
+      // A page that was loaded again shows nothing before it knows.
+      void this.ask();
     } else {
       this.calm();
     }

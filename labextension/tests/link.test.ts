@@ -93,7 +93,7 @@ describe('a notebook', () => {
 describe('the status', () => {
   it('is asked for at once, and again at rest every ten seconds', async () => {
     const { questions } = linked();
-    await settle(150);
+    await settle();
     expect(questions()).toBe(1);
     await settle(9999);
     expect(questions()).toBe(1);
