@@ -91,7 +91,8 @@ def test_without_its_magic_cell_the_turn_is_held_until_it_is_put_back(desk):
         assert places(at) == [0]
         at.click("Put back")
         at.sees_no(deleted)
-        assert at.notebook.ids()[: len(before)] == before
+        # The next proposal may stand among them already.
+        assert [name for name in at.notebook.ids() if name in before] == before
         assert at.notebook.cell(magic).source == source
         at.press(at.proposed("print('b')"), "Run")
         assert at.ended().status == "completed"
