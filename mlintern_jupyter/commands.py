@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Mode = Literal["review", "auto", "unattended"]
+ModelRole = Literal["main", "research", "compaction", "fallback"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,33 @@ class RunKind:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The person's word on a tool call that waits for a yes (``events.Asked``)."""
+
+    call: str
+    yes: bool
+    reason: str = ""
+    kind: Literal["Answer"] = "Answer"
+
+
+@dataclass(frozen=True)
+class Compact:
+    """Make room in the model's window before the next model call."""
+
+    kind: Literal["Compact"] = "Compact"
+
+
+@dataclass(frozen=True)
+class SetModel:
+    """Give a role to another model, from the next model call on."""
+
+    model: str
+    """As after ``--model``."""
+    role: ModelRole = "main"
+    kind: Literal["SetModel"] = "SetModel"
+
+
+@dataclass(frozen=True)
 class StartJob:
     """Start a held job: the yes to its price. No session is needed for it."""
 
@@ -102,6 +130,9 @@ Command = (
     | Continue
     | SetMode
     | RunKind
+    | Answer
+    | Compact
+    | SetModel
     | StartJob
     | CancelJob
 )

@@ -9,8 +9,10 @@
     └── TurnError                   ends the turn, visibly
         ├── LimitReached            a budget is used up: which, used, allowed
         ├── Paused                  cannot go on now; says how to resume
+        │   └── ModelDown           nobody answers, or is too busy, after every patience
         ├── Interrupted             the person pressed Stop
         ├── ModelFailed             the model cannot be asked, or answers nonsense
+        │   └── ContextOverflow     the provider says that the conversation does not fit
         ├── NotebookGone            nobody on the other side of the notebook
         └── RecordError             the record cannot be trusted or written
             ├── LedgerUnwritable    stops the turn before the effect
@@ -80,12 +82,20 @@ class Paused(TurnError):
     """The turn cannot go on now, and says how it can later."""
 
 
+class ModelDown(Paused):
+    """The model's server does not answer or is too busy; another model may do."""
+
+
 class Interrupted(TurnError):
     """The person stopped the intern."""
 
 
 class ModelFailed(TurnError):
     """The language model cannot be asked, or its answers cannot be used."""
+
+
+class ContextOverflow(ModelFailed):
+    """The provider says that the conversation does not fit, whatever our own count says."""
 
 
 class NotebookGone(TurnError):

@@ -1,18 +1,18 @@
 """What a session says: facts, which are in the ledger, and signals, which may be dropped.
 
 Facts are in the past tense, numbered and replayable. A signal ends in a fact. Both are tagged by
-their class name (``type`` in the ledger and on the wire).
+their class name (``type`` in the ledger and on the wire, see ``event_json``).
+
+Where a fact has an ``agent``, that is the sub-agent it is of; empty: the intern itself.
 """
 
 from __future__ import annotations
 
-import types
-import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mlintern_jupyter.messages import ToolCall
-from mlintern_jupyter.usage import Usage
+from mlintern_jupyter.usage import CallKind, Usage
 
 Outcome = Literal["completed", "interrupted", "limit", "paused", "failed"]
 
@@ -61,6 +61,8 @@ class Reserved:
     step: int
     tokens: int
     usd: float | None
+    agent: str = ""
+    kind: CallKind = "main"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Replied:
     calls: tuple[ToolCall, ...]
     stop: str
     model: str
+    thinking: tuple[dict[str, Any], ...] = ()
+    """What the provider wants back untouched with the calls of this reply."""
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Settled:
     usage: Usage
     usd: float | None
     seconds: float
+    agent: str = ""
+    kind: CallKind = "main"
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,11 @@ class EffectIntended:
     call: str
     tool: str
     arguments: dict[str, Any]
+    grant: str = ""
+    """sha256 of what was allowed: tool, exact arguments, effects, price and visibility."""
+    sources: tuple[str, ...] = ()
+    """Untrusted text the model had read when it made the call, by where it came from."""
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,9 @@ class EffectSettled:
     """Working time: a person was not waited for in it."""
     images: tuple[str, ...] = ()
     """PNG in base64; empty for a model that cannot see."""
+    sources: tuple[str, ...] = ()
+    """Where untrusted text in the result came from; empty: from us and the person."""
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,6 +235,7 @@ class Nudged:
     step: int
     rule: str
     text: str
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,6 +255,90 @@ class HeldOutRead:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A tool call waits for a yes that running a cell cannot give."""
+
+    step: int
+    call: str
+    tool: str
+    arguments: dict[str, Any]
+    effects: tuple[str, ...]
+    why: str
+    """The rule that asks."""
+    price_usd: float | None
+    """``None``: unknown."""
+    visibility: str
+    grant: str
+    """sha256 of exactly what a yes allows, once."""
+    sources: tuple[str, ...] = ()
+    """Untrusted text the model had read since the person spoke last."""
+    agent: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The person's word on a call that was asked about."""
+
+    call: str
+    yes: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """Older parts of a conversation are shown shorter from here on; the ledger keeps all of it.
+
+    Messages are counted from the beginning of the agent's whole conversation.
+    """
+
+    step: int
+    why: str
+    """``full``, ``refused`` (the provider said it does not fit) or ``asked`` (by the person)."""
+    digested: int
+    """Messages before this one are in the digest."""
+    referenced: int
+    """Messages from ``digested`` up to this one are shown as call and reference, later ones
+    whole."""
+    pinned: str
+    digest: str
+    tokens_before: int
+    tokens_after: int
+    agent: str = ""
+
+
+@dataclass(frozen=True)
+class ModelChanged:
+    """From here on another model has this role."""
+
+    role: str
+    """``main``, ``research``, ``compaction`` or ``fallback``."""
+    model: str
+    why: str
+    """``the person``, or why the session did it by itself."""
+
+
+@dataclass(frozen=True)
+class AgentStarted:
+    """A sub-agent was given a task by a call of the intern; the call names it on a resume."""
+
+    agent: str
+    role: str
+    task: str
+    call: str
+    model: str
+
+
+@dataclass(frozen=True)
+class AgentEnded:
+    """A sub-agent is done, or cannot go on; its text is the answer to the call."""
+
+    agent: str
+    outcome: Outcome
+    text: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class TurnEnded:
     """A turn always ends with one of these."""
 
@@ -250,30 +350,12 @@ class TurnEnded:
 
 
 Fact = (
-    SessionStarted
-    | TurnStarted
-    | TurnResumed
-    | Reserved
-    | Replied
-    | Settled
-    | EffectIntended
-    | EffectSettled
-    | PlanChanged
-    | CellProposed
-    | CellStarted
-    | CellEnded
-    | Decided
-    | CellReturned
-    | ModeChanged
-    | KindAllowed
-    | HoldChanged
-    | OwnCellRan
-    | Steered
-    | Nudged
-    | RunRecorded
-    | HeldOutRead
-    | TurnEnded
-)
+    SessionStarted | TurnStarted | TurnResumed | Reserved | Replied | Settled | EffectIntended
+    | EffectSettled | PlanChanged | CellProposed | CellStarted | CellEnded | Decided
+    | CellReturned | ModeChanged | KindAllowed | HoldChanged | OwnCellRan | Steered | Nudged
+    | RunRecorded | HeldOutRead | Asked | Answered | Compacted | ModelChanged | AgentStarted
+    | AgentEnded | TurnEnded
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -302,42 +384,3 @@ class JobProgress:
 
 
 Signal = TextDelta | Activity | JobProgress
-
-FACTS: dict[str, type[Any]] = {t.__name__: t for t in typing.get_args(Fact)}
-
-
-def to_wire(event: Fact | Signal) -> dict[str, Any]:
-    """Plain JSON object of an event, its class name under ``type``."""
-    return {"type": type(event).__name__, **asdict(event)}
-
-
-def fact_from_wire(data: dict[str, Any]) -> Fact:
-    """The fact a ledger line holds.
-
-    Raises:
-        KeyError: the type is not one this version knows.
-        TypeError: the fields do not fit the type.
-    """
-    cls = FACTS[data["type"]]
-    given = {k: v for k, v in data.items() if k != "type"}
-    return cast("Fact", _build(cls, given))
-
-
-def _build(cls: type[Any], given: dict[str, Any]) -> Any:
-    hints = typing.get_type_hints(cls)
-    unknown = set(given) - {f.name for f in fields(cls)}
-    if unknown:
-        raise TypeError(f"{cls.__name__} has no field {sorted(unknown)}")
-    return cls(**{name: _value(hints[name], value) for name, value in given.items()})
-
-
-def _value(hint: Any, value: Any) -> Any:
-    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, cast("dict[str, Any]", value))
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
-        inner = typing.get_args(hint)[0]
-        return tuple(_value(inner, item) for item in cast("list[Any]", value))
-    if typing.get_origin(hint) is types.UnionType and value is not None:
-        inner = [h for h in typing.get_args(hint) if h is not type(None)]
-        return _value(inner[0], value) if len(inner) == 1 else value
-    return value

@@ -34,6 +34,11 @@ class Message:
     """Only on tool messages: the call this answers."""
     images: tuple[str, ...] = ()
     """Only on tool messages: pictures of the result, PNG in base64. The text speaks of them too."""
+    thinking: tuple[dict[str, Any], ...] = ()
+    """Only on assistant messages: what the provider wants back untouched with the calls, each
+    ``{"type": ..., ...}`` as it came: Anthropic's signed blocks, DeepSeek's ``reasoning_content``."""
+    passing: bool = False
+    """Stands in one view only, at its end; a provider's cache should end before it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Reply:
     stop: StopReason
     usage: Usage
     model: str
+    thinking: tuple[dict[str, Any], ...] = ()
+    """See ``Message.thinking``; empty where the provider does not need it."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +82,5 @@ class ToolResult:
     ok: bool = True
     images: tuple[str, ...] = ()
     """PNG in base64, for a model that can see; few and small (``tools.pictures``)."""
+    sources: tuple[str, ...] = ()
+    """Where untrusted text in it came from (``mcp:github``); empty: from us and the person."""

@@ -5,7 +5,7 @@ Rooms implement these; the agent and the session know nothing else of the rooms.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,10 @@ from mlintern_jupyter.jobs import JobSpec, JobStatus
 from mlintern_jupyter.messages import Reply, ToolResult, ToolSpec, View
 from mlintern_jupyter.usage import Price
 
-Effect = Literal["read", "notebook", "local-write", "execute", "spend", "publish", "delete"]
+Effect = Literal[
+    "read", "notebook", "local-write", "execute", "network-write", "spend", "publish", "delete"
+]
+Visibility = Literal["here", "private", "public", "unknown"]
 Verdict = Literal["allow", "ask", "deny"]
 
 
@@ -30,11 +33,19 @@ class Model(Protocol):
     unmetered: bool
     """On a loopback or private address, or no LLM at all: cost is not counted."""
     context_tokens: int | None
+    """What it can read and write together; ``None`` where nobody has said."""
     sees: bool
     """Takes pictures; where nobody knows, it does not."""
 
+    async def look(self) -> None:
+        """Ask the server for the context size and price nobody has told yet. Never raises."""
+        ...
+
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
-        """Raises ``ModelFailed`` or ``Paused``; cancellation closes the connection."""
+        """Raises ``ModelFailed`` (``ContextOverflow``) or ``Paused`` (``ModelDown``).
+
+        Cancellation closes the connection.
+        """
         ...
 
 
@@ -119,6 +130,31 @@ class Attention(Protocol):
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What one call would do: judged by the gate, and what its grant is bound to."""
+
+    tool: str
+    """The name rules match; for a tool behind another one its own, e.g. ``github__search``."""
+    effects: frozenset[Effect]
+    """Empty: undeclared, so nobody knows."""
+    price_usd: float | None = 0.0
+    """``None``: unknown."""
+    visibility: Visibility = "here"
+    """Who can see what it leaves behind."""
+
+
+class Grant(Protocol):
+    """Leave to carry out one call, once. Made in ``policy`` alone."""
+
+    sha256: str
+    """Of tool, exact arguments, effects, price and visibility."""
+
+    def use(self, terms: Terms, arguments: Mapping[str, Any]) -> None:
+        """Consume it. Raises ``ToolError`` if it is for anything else, or was used."""
+        ...
+
+
+@dataclass(frozen=True)
 class ToolContext:
     """What differs from call to call; everything else a tool knows by construction."""
 
@@ -136,6 +172,8 @@ class ToolContext:
     """Set when the person spoke: what waits for a cell returns early with what there is."""
     waiting: Callable[[], AbstractContextManager[None]]
     """A stretch in which a person is waited for: no clock runs in it."""
+    spawn: Callable[[str, str, str], Awaitable[ToolResult]]
+    """Give a sub-agent of a role a task and wait for what it found; (call, role, task)."""
     sees: bool = False
     """The model takes pictures."""
 
@@ -144,15 +182,22 @@ class Tool(Protocol):
     """A typed async function offered to the model; its docstring is its manual."""
 
     spec: ToolSpec
-    effects: frozenset[Effect]
     manual: str
+    timeout_s: float | None
+    """Longest a call may take; ``None`` where a person or a cell is waited for."""
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """Parse and validate raw JSON arguments strictly. Raises ``ToolError``."""
         ...
 
-    def __call__(self, ctx: ToolContext, **arguments: Any) -> Awaitable[ToolResult]:
-        """Carry out one call with bound arguments. Raises ``ToolError`` or ``TurnError``."""
+    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+        """What a call with these bound arguments would do; looks at nothing else."""
+        ...
+
+    def __call__(
+        self, ctx: ToolContext, grant: Grant, /, **arguments: Any
+    ) -> Awaitable[ToolResult]:
+        """Use the grant, then carry out the call. Raises ``ToolError`` or ``TurnError``."""
         ...
 
 

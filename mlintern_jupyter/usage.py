@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+CallKind = Literal["main", "research", "compaction"]
+"""What a model call was for: the intern itself, a sub-agent, making room in a full window."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Price:
     input_usd: float
     output_usd: float
     source: str
-    """Where the price was read: ``litellm``, ``--price`` or ``none needed``."""
+    """Where the price was read: ``litellm``, ``openrouter`` and the like, or ``--price``."""
 
     def cost_usd(self, usage: Usage) -> float:
         """Cost of one call in USD; cached tokens are charged in full (an upper bound)."""
@@ -46,10 +50,20 @@ class Price:
 
 
 @dataclass(frozen=True)
+class KindSpent:
+    """What the model calls of one kind used. ``usd`` is ``None`` once any part is unknown."""
+
+    calls: int = 0
+    usage: Usage = Usage()
+    usd: float | None = 0.0
+
+
+@dataclass(frozen=True)
 class Spent:
     """What a session has used so far. ``usd`` is ``None`` once any part of it is unknown."""
 
     steps: int = 0
+    """Replies of the intern itself; those of sub-agents are in ``usage`` and ``usd`` only."""
     usage: Usage = Usage()
     usd: float | None = 0.0
     seconds: float = 0.0

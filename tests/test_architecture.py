@@ -13,8 +13,8 @@ MAGICS = ROOT / "magics" / "mlintern_magics"
 CEILING = 400
 
 WORDS = {
-    "protocols", "events", "commands", "messages", "cells", "jobs", "usage", "errors", "config",
-    "options", "outputs", "views", "wire",
+    "protocols", "events", "event_json", "commands", "messages", "cells", "jobs", "usage",
+    "errors", "config", "options", "outputs", "views", "wire",
 }  # fmt: skip
 ROOMS = {
     "models", "context", "hosts", "peers", "backends", "policy", "record", "recipes", "bench",

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from mlintern_jupyter.events import Fact, SessionStarted, fact_from_wire
+from mlintern_jupyter.event_json import fact_from_wire
+from mlintern_jupyter.events import Fact, SessionStarted
 
 VERSION = 1
 LINE_BYTES = 64 * 1024

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlintern_jupyter.errors import LedgerDamaged, LedgerUnwritable, RecordError
-from mlintern_jupyter.events import Fact, fact_from_wire, to_wire
+from mlintern_jupyter.event_json import fact_from_wire, to_wire
+from mlintern_jupyter.events import Fact
 from mlintern_jupyter.protocols import Scrub
 from mlintern_jupyter.record.blobs import Blobs
 from mlintern_jupyter.record.chain import (

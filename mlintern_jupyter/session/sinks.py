@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlintern_jupyter.cells import source_sha256
+from mlintern_jupyter.event_json import to_wire
 from mlintern_jupyter.events import (
     CellEnded,
     EffectSettled,
@@ -15,7 +16,6 @@ from mlintern_jupyter.events import (
     Signal,
     TurnEnded,
     TurnStarted,
-    to_wire,
 )
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.record.state import SessionState
