@@ -25,6 +25,19 @@ def finished(result: ToolResult) -> ToolResult:
     return replace(result, text=f"{text}\nfacts: {line}", facts=facts)
 
 
+def as_result(value: Any) -> ToolResult:
+    """A result of whatever a tool returned: a text as it is, anything else as plain JSON."""
+    if isinstance(value, ToolResult):
+        return value
+    if isinstance(value, str):
+        return ToolResult(value)
+    if isinstance(value, bytes | bytearray):
+        return ToolResult(bytes(value).decode("utf-8", "replace"))
+    if value is None:
+        return ToolResult("no value")
+    return ToolResult(json.dumps(plain(value), ensure_ascii=False, indent=1))
+
+
 def clipped(text: str, limit: int) -> str:
     """Head and tail of a text that is too long, with what was left out named."""
     if len(text) <= limit:

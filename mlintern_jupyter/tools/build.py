@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mlintern_jupyter.protocols import Tool
+from mlintern_jupyter.protocols import Effect, Tool
 from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.cells import CellTools
@@ -16,8 +16,10 @@ from mlintern_jupyter.tools.manual import ManualTools
 from mlintern_jupyter.tools.plan import PlanTools
 from mlintern_jupyter.tools.reading import ReadingTools
 from mlintern_jupyter.tools.recipe import RecipeTools
-from mlintern_jupyter.tools.schema import FunctionTool
+from mlintern_jupyter.tools.schema import Function, FunctionTool
 from mlintern_jupyter.tools.toolbox import Toolbox
+
+READ_TIMEOUT_S = 120.0
 
 
 def build_tools(
@@ -42,16 +44,25 @@ def build_tools(
     tools: list[Tool] = []
     manual = ManualTools(lambda: Toolbox(tools))
     tools += [
-        FunctionTool(PlanTools(cell_tools).plan, {"notebook"}),
-        FunctionTool(cell_tools.write_cell, {"notebook", "execute"}),
-        FunctionTool(cell_tools.edit_cell, {"notebook", "execute"}),
-        FunctionTool(cell_tools.wait_cell, {"notebook", "execute"}),
-        FunctionTool(ReadingTools(cells).read_notebook, {"read"}),
-        FunctionTool(InspectionTools().inspect_object, {"read"}),
-        FunctionTool(RecipeTools(book, facts).recipe, {"read"}),
-        FunctionTool(evaluation.evaluate, {"notebook", "execute"}),
-        FunctionTool(evaluation.compare, {"notebook", "execute"}),
-        FunctionTool(ExperimentTools(runs).experiments, {"read"}),
-        FunctionTool(manual.manual, {"read"}),
+        _cell(PlanTools(cell_tools).plan, {"notebook"}),
+        _cell(cell_tools.write_cell, {"notebook", "execute"}),
+        _cell(cell_tools.edit_cell, {"notebook", "execute"}),
+        _cell(cell_tools.wait_cell, {"notebook", "execute"}),
+        _read(ReadingTools(cells).read_notebook),
+        _read(InspectionTools().inspect_object),
+        _read(RecipeTools(book, facts).recipe),
+        _cell(evaluation.evaluate, {"notebook", "execute"}),
+        _cell(evaluation.compare, {"notebook", "execute"}),
+        _read(ExperimentTools(runs).experiments),
+        _read(manual.manual),
     ]
     return tools
+
+
+def _cell(function: Function, effects: set[Effect]) -> Tool:
+    """A cell may wait for a person or for a long run, so no clock ends it."""
+    return FunctionTool(function, effects)
+
+
+def _read(function: Function) -> Tool:
+    return FunctionTool(function, {"read"}, timeout_s=READ_TIMEOUT_S)

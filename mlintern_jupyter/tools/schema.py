@@ -14,14 +14,14 @@ import math
 import re
 import types
 import typing
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, cast
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
-from mlintern_jupyter.protocols import Effect, ToolContext
-from mlintern_jupyter.tools.answer import finished
+from mlintern_jupyter.protocols import Effect, Grant, Terms, ToolContext, Visibility
+from mlintern_jupyter.tools.answer import as_result, finished
 
 Scalar = str | int | float | bool | None
 Function = Callable[..., Awaitable[ToolResult]]
@@ -53,10 +53,26 @@ class Argument:
 
 
 class FunctionTool:
-    """``protocols.Tool`` made from a function ``async def name(ctx, ...) -> ToolResult``."""
+    """``protocols.Tool`` made from a function ``async def name(ctx, ...) -> ToolResult``.
 
-    def __init__(self, function: Function, effects: Iterable[Effect]) -> None:
-        self.effects: frozenset[Effect] = frozenset(effects)
+    Args:
+        function: what a call carries out.
+        effects: everything a call may do; empty: undeclared, so that the person is asked.
+        timeout_s: longest a call may take; ``None`` where a person or a cell is waited for.
+        price_usd: what a call costs; ``None``: unknown.
+        visibility: who can see what a call leaves behind.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        effects: Iterable[Effect],
+        *,
+        timeout_s: float | None = None,
+        price_usd: float | None = 0.0,
+        visibility: Visibility = "here",
+    ) -> None:
+        self.timeout_s = timeout_s
         self.manual = inspect.cleandoc(function.__doc__ or "")
         self._function = function
         self._arguments = _arguments_of(function, self.manual)
@@ -70,6 +86,7 @@ class FunctionTool:
                 "additionalProperties": False,
             },
         )
+        self._terms = Terms(self.spec.name, frozenset(effects), price_usd, visibility)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """Arguments of a call, complete with defaults.
@@ -97,9 +114,18 @@ class FunctionTool:
                 raise self._refused(str(error)) from None
         return bound
 
-    async def __call__(self, ctx: ToolContext, **arguments: Any) -> ToolResult:
-        """Carry the call out; the text of the result ends with its ``facts:`` line."""
-        return finished(await self._function(ctx, **arguments))
+    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+        """The same for every call: effects, price and visibility are the tool's."""
+        return self._terms
+
+    async def __call__(self, ctx: ToolContext, grant: Grant, /, **arguments: Any) -> ToolResult:
+        """Carry the call out; the text of the result ends with its ``facts:`` line.
+
+        Raises:
+            ToolError: the grant is not for exactly this, or was used; nothing was done.
+        """
+        grant.use(self.terms(arguments), arguments)
+        return finished(as_result(await self._function(ctx, **arguments)))
 
     def _parsed(self, arguments: str) -> dict[str, Any]:
         if not arguments.strip():

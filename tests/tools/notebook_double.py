@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlintern_jupyter.cells import CellOutcome, CellView, NewCell, source_sha256
+from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import CellEnded, CellStarted, Decided, Fact, Signal
-from mlintern_jupyter.protocols import Tool, ToolContext
+from mlintern_jupyter.messages import ToolResult
+from mlintern_jupyter.protocols import Terms, Tool, ToolContext
 from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.chain import Numbered
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.tools.build import build_tools
 from mlintern_jupyter.tools.toolbox import Toolbox
+
+
+@dataclass
+class OneCall:
+    """Leave for exactly one call."""
+
+    terms: Terms
+    arguments: dict[str, Any]
+    sha256: str = ""
+    used: bool = False
+
+    def use(self, terms: Terms, arguments: Mapping[str, Any]) -> None:
+        if self.used or (terms, dict(arguments)) != (self.terms, self.arguments):
+            raise ToolError("this was not allowed")
+        self.used = True
+
+
+def granted(terms: Terms, arguments: Mapping[str, Any]) -> OneCall:
+    return OneCall(terms, dict(arguments))
 
 
 @dataclass
@@ -49,6 +70,7 @@ class Notebook:
     asked_to_run: list[str] = field(default_factory=list)
     persons: list[Person] = field(default_factory=list)
     attention: asyncio.Event = field(default_factory=asyncio.Event)
+    spawned: list[tuple[str, str, str]] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
     """What happened around the stretches in which the person is waited for."""
 
@@ -68,7 +90,8 @@ class Notebook:
 
         tool = self.toolbox.find(tool_name)
         bound = tool.bind(json.dumps(arguments))
-        return asyncio.run(tool(self.context(call), **bound))
+        grant = granted(tool.terms(bound), bound)
+        return asyncio.run(tool(self.context(call), grant, **bound))
 
     def context(self, call: str) -> ToolContext:
         return ToolContext(
@@ -82,6 +105,7 @@ class Notebook:
             runs_alone=self.runs_alone,
             attention=self.attention,
             waiting=self.waiting,
+            spawn=self.spawn,
         )
 
     def runs_alone(self, kind: str, source: str) -> bool:
@@ -94,6 +118,10 @@ class Notebook:
             yield
         finally:
             self.waits.append("working")
+
+    async def spawn(self, call: str, role: str, task: str) -> ToolResult:
+        self.spawned.append((call, role, task))
+        return ToolResult(f"{role} found nothing")
 
     def commit(self, fact: Fact) -> int:
         self.facts.append(fact)
