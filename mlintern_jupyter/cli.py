@@ -22,7 +22,7 @@ from typing import Any
 from mlintern_jupyter import remote
 from mlintern_jupyter.config import RECORD_FOLDER, Config, load_config
 from mlintern_jupyter.errors import InternError, UsageError
-from mlintern_jupyter.options import OPTIONS, Options, parse_value
+from mlintern_jupyter.options import OPTIONS, Options, parse_default
 from mlintern_jupyter.peers.headless import HeadlessNotebook, HeadlessResult
 from mlintern_jupyter.progress import Progress
 from mlintern_jupyter.record.experiments import before_and_after
@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with the notebook's session")
     run.add_argument("--json", action="store_true", help="last line of stdout is one JSON object")
     for option in _SHARED:
-        run.add_argument(option.flag, metavar=option.value, help=option.help)
+        action = "append" if option.many else "store"
+        run.add_argument(option.flag, metavar=option.value, help=option.help, action=action)
     run.set_defaults(action=_run)
 
     rerun = verbs.add_parser("rerun", help="run a record again, its local jobs really")
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _options(arguments: argparse.Namespace) -> Options:
     given = {o: getattr(arguments, o.name) for o in _SHARED}
-    values = {o.name: parse_value(o, text) for o, text in given.items() if text is not None}
+    values = {o.name: parse_default(o, text) for o, text in given.items() if text is not None}
     return Options(**values, said=frozenset(values))
 
 
@@ -114,7 +115,8 @@ def _magic_cell(arguments: argparse.Namespace) -> str:
     for option in _SHARED:
         value = getattr(arguments, option.name)
         if value is not None:
-            words.append(f"{option.flag} {shlex.quote(value)}")
+            text = ",".join(value) if option.many else value
+            words.append(f"{option.flag} {shlex.quote(text)}")
     return " ".join(words)
 
 

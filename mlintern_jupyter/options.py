@@ -6,15 +6,16 @@ import difflib
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.usage import Limits, Price
 
 MODES: tuple[Mode, ...] = ("review", "auto", "unattended")
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Option:
     value: str
     help: str
     parse: Callable[[str], Any]
+    many: bool = False
+    """It may stand several times; ``parse`` gives a tuple, and the tuples are joined."""
 
     @property
     def name(self) -> str:
@@ -44,6 +47,15 @@ class Options:
     max_tokens: int | None = None
     api_base: str | None = None
     price: Price | None = None
+    context: int | None = None
+    """Tokens the model's window holds, where its server does not say it."""
+    research_model: str | None = None
+    """Of the sub-agents; the main model if not said. So is the next."""
+    compaction_model: str | None = None
+    fallback_model: str | None = None
+    """Takes over when the main model is down; nobody if not said."""
+    tool: tuple[str, ...] = ()
+    """Functions of the person's own that the intern may call, as ``PKG.MOD:FUNCTION``."""
     session: str | None = None
     again: bool = False
     help: bool = False
@@ -86,6 +98,14 @@ def _price(text: str) -> Price:
     return Price(numbers[0], numbers[1], source="--price")
 
 
+def _tools(text: str) -> tuple[str, ...]:
+    paths = tuple(path.strip() for path in text.split(","))
+    for path in paths:
+        if not _DOTTED.fullmatch(path):
+            raise ValueError("must be PKG.MOD:FUNCTION, e.g. my_tools.search:arxiv")
+    return paths
+
+
 def _session(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", text):
         raise ValueError("must be letters, digits and dashes, as `%intern sessions` prints them")
@@ -101,6 +121,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--max-tokens", "N", "cap on tokens, prompt and output together", _count),
     Option("--api-base", "URL", "base URL of an OpenAI-compatible server", str),
     Option("--price", "IN,OUT", "USD per million tokens of a model without a known price", _price),
+    Option("--context", "TOKENS", "the model's window, where its server does not say it", _count),
+    Option("--research-model", "NAME", "model of the sub-agents (default: --model)", str),
+    Option("--compaction-model", "NAME", "model that makes digests (default: --model)", str),
+    Option("--fallback-model", "NAME", "takes over when the model is down (default: none)", str),
+    Option(
+        "--tool", "PKG.MOD:FUNCTION", "a tool of your own; may be said again", _tools, many=True
+    ),
     Option("--session", "ID", "the session this cell belongs to (stamped by the magic)", _session),
     Option("--again", "", "start a new session instead of showing the finished one", bool),
     Option("--help", "", "show this help", bool),
@@ -163,8 +190,26 @@ def parse_line(line: str) -> tuple[str, Options]:
                 )
             value = words[index]
             index += 1
-        values[option.name] = parse_value(option, value)
+        _take(values, option, value)
     return " ".join(goal).strip(), Options(**values, said=frozenset(values))
+
+
+def _take(values: dict[str, Any], option: Option, text: str) -> None:
+    value = parse_value(option, text)
+    values[option.name] = (*values.get(option.name, ()), *value) if option.many else value
+
+
+def parse_default(option: Option, value: object) -> Any:
+    """A value from a configuration: as on the line, or a list where several may be said.
+
+    Raises:
+        UsageError: names the option and what is allowed.
+    """
+    if option.many and isinstance(value, list | tuple):
+        value = ",".join(str(one) for one in cast("Iterable[object]", value))
+        if not value:
+            return ()
+    return parse_value(option, str(value))
 
 
 def parse_value(option: Option, text: str) -> Any:

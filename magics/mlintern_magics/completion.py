@@ -115,6 +115,9 @@ def _none() -> Iterable[str]:
 
 _VALUES: dict[str, Callable[[], Iterable[str]]] = {
     "--model": _models,
+    "--research-model": _models,
+    "--compaction-model": _models,
+    "--fallback-model": _models,
     "--mode": _modes,
     "--session": _sessions,
 }

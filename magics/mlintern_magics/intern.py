@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.display import display
-from traitlets import Enum, Float, Int, TraitError, Unicode, validate
+from traitlets import Enum, Float, Int, TraitError, Tuple, Unicode, validate
 
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.options import MODES, OPTIONS, parse_line, parse_value, usage_text
+from mlintern_jupyter.options import MODES, OPTIONS, parse_default, parse_line, usage_text
 
 if TYPE_CHECKING:
     from mlintern_jupyter.commands import Mode
@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from mlintern_jupyter.session.interns import Interns
 
 _OPTION = {option.name: option for option in OPTIONS}
-DEFAULTS = ("model", "mode", "budget", "hours", "max_steps", "max_tokens", "api_base")
+DEFAULTS = (
+    "model",
+    "research_model",
+    "compaction_model",
+    "fallback_model",
+    "context",
+    "tool",
+    "mode",
+    "budget",
+    "hours",
+    "max_steps",
+    "max_tokens",
+    "api_base",
+)
 VERBS = {
     "status": "where the intern stands (also without a word)",
     "next": "show what it wrote and its next code cell, where no page does (VS Code, Colab, shell)",
@@ -53,6 +66,17 @@ class InternMagics(Magics):
     """
 
     model = Unicode(None, allow_none=True, help=_default("model")).tag(config=True)
+    research_model = Unicode(None, allow_none=True, help=_default("research_model")).tag(
+        config=True
+    )
+    compaction_model = Unicode(None, allow_none=True, help=_default("compaction_model")).tag(
+        config=True
+    )
+    fallback_model = Unicode(None, allow_none=True, help=_default("fallback_model")).tag(
+        config=True
+    )
+    context = Int(None, allow_none=True, help=_default("context")).tag(config=True)
+    tool = Tuple(None, allow_none=True, help=_default("tool")).tag(config=True)
     mode = Enum(MODES, None, allow_none=True, help=_default("mode")).tag(config=True)
     budget = Float(None, allow_none=True, help=_default("budget")).tag(config=True)
     hours = Float(None, allow_none=True, help=_default("hours")).tag(config=True)
@@ -81,7 +105,7 @@ class InternMagics(Magics):
         if proposal["value"] is None:
             return None
         try:
-            return parse_value(_OPTION[proposal["trait"].name], str(proposal["value"]))
+            return parse_default(_OPTION[proposal["trait"].name], proposal["value"])
         except UsageError as error:
             raise TraitError(error.what) from None
 
