@@ -11,17 +11,21 @@ are open is therefore held back and follows the last answer.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
 from mlintern_jupyter.cells import CellOutcome, CellState
 from mlintern_jupyter.events import (
+    AgentEnded,
+    AgentStarted,
+    Answered,
+    Asked,
     CellEnded,
     CellProposed,
     CellReturned,
     CellStarted,
+    Compacted,
     Decided,
     EffectIntended,
     EffectSettled,
@@ -29,6 +33,7 @@ from mlintern_jupyter.events import (
     HoldChanged,
     KindAllowed,
     ModeChanged,
+    ModelChanged,
     Nudged,
     Outcome,
     OwnCellRan,
@@ -46,15 +51,16 @@ from mlintern_jupyter.events import (
 from mlintern_jupyter.messages import Message, ToolCall
 from mlintern_jupyter.record.cell_record import CellRecord, MagicCell
 from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.conversation import NOT_SETTLED, AgentRecord, Conversation
+from mlintern_jupyter.record.spending import Spending
 from mlintern_jupyter.record.told import late_cell_line, own_cell_line, returned_cell_line
-from mlintern_jupyter.usage import Limits, Spent, Usage
+from mlintern_jupyter.usage import Limits, Spent
 
-NOT_SETTLED = "The turn ended before this call was settled; whether it had an effect is unknown."
 OWN_CELLS_KEPT = 10
 _WAITING_TOOLS = frozenset({"wait_cell", "edit_cell"})
 """Calls that answer with how the cell they name ended."""
 
-__all__ = ["CellRecord", "MagicCell", "SessionState", "fold"]
+__all__ = ["NOT_SETTLED", "CellRecord", "MagicCell", "SessionState", "fold"]
 
 
 @dataclass
@@ -73,20 +79,20 @@ class SessionState:
     turn_text: str = ""
     turn_source: str = ""
     briefing: str = ""
-    step: int = 0
-    """Number of the last model reply."""
-    messages: list[Message] = field(default_factory=list[Message])
-    """The conversation as a model may be given it, without the system prompt."""
-    pending: list[ToolCall] = field(default_factory=list[ToolCall])
-    """Calls of the last reply that are not answered yet."""
-    intended: dict[str, EffectIntended] = field(default_factory=dict[str, EffectIntended])
-    """Pending calls by id that were begun: their effect may have happened."""
+    main: Conversation = field(default_factory=Conversation)
+    """The intern's own conversation."""
+    agents: dict[str, AgentRecord] = field(default_factory=dict[str, AgentRecord])
+    """Sub-agents by id, in the order they were started."""
+    asks: dict[str, Asked] = field(default_factory=dict[str, Asked])
+    """Calls that wait for a yes of the person, by id."""
+    models: dict[str, str] = field(default_factory=dict[str, str])
+    """Model of each role that has one, ``main`` among them."""
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """What all tool results established, merged; the newest wins."""
     plan: tuple[dict[str, str], ...] = ()
     cells: dict[str, CellRecord] = field(default_factory=dict[str, CellRecord])
     magics: dict[str, MagicCell] = field(default_factory=dict[str, MagicCell])
-    spent: Spent = field(default_factory=Spent)
+    spending: Spending = field(default_factory=Spending)
     runs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Records of trainings, evaluations and comparisons; the newest of each key, in first order."""
     heldout_reads: list[HeldOutRead] = field(default_factory=list[HeldOutRead])
@@ -100,19 +106,40 @@ class SessionState:
     """The newest cells of the person's own that the model was told of."""
     queued_cells: int = 0
     """Cells of the person that stood in line when a turn began, and did not wait for it."""
-    last_usage: Usage = field(default_factory=Usage)
-    """Of the newest model call."""
     last_number: int = 0
     earlier: int = 0
     """Facts up to this number were written by an earlier process."""
-    _held: list[Message] = field(default_factory=list[Message])
-    _open: list[Reserved] = field(default_factory=list[Reserved])
     _run_at: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
 
     def apply(self, numbered: Numbered) -> None:
         """Take one committed fact into account. Facts come in the order of their numbers."""
         _APPLY[type(numbered.fact)](self, numbered.fact, numbered.number)
         self.last_number = numbered.number
+
+    @property
+    def spent(self) -> Spent:
+        """What the session used so far."""
+        return self.spending.spent
+
+    @property
+    def messages(self) -> list[Message]:
+        """The intern's conversation as a model may be given it, without the system prompt."""
+        return self.main.messages
+
+    @property
+    def pending(self) -> list[ToolCall]:
+        """Calls of the intern's last reply that are not answered yet."""
+        return self.main.pending
+
+    @property
+    def intended(self) -> dict[str, EffectIntended]:
+        """Pending calls by id that were begun."""
+        return self.main.intended
+
+    @property
+    def step(self) -> int:
+        """Number of the intern's last reply."""
+        return self.main.step
 
     @property
     def status(self) -> Literal["working"] | Outcome:
@@ -172,22 +199,10 @@ class SessionState:
         return f"{self.session}: {self.goal} ({', '.join(p for p in parts if p)})"
 
     def _say(self, text: str) -> None:
-        (self._held if self.pending else self.messages).append(Message("user", text))
+        self.main.say(text)
 
-    def _answer(self, call_id: str, text: str, images: tuple[str, ...] = ()) -> None:
-        found = next((i for i, call in enumerate(self.pending) if call.id == call_id), None)
-        if found is None:
-            return
-        del self.pending[found]
-        self.intended.pop(call_id, None)
-        self.messages.append(Message("tool", text, call_id=call_id, images=images))
-        if not self.pending:
-            self.messages.extend(self._held)
-            self._held.clear()
-
-    def _answer_rest(self) -> None:
-        for call in tuple(self.pending):
-            self._answer(call.id, NOT_SETTLED)
+    def _of(self, agent: str) -> Conversation:
+        return self.agents[agent].conversation if agent else self.main
 
     def _session_started(self, fact: SessionStarted, _: int) -> None:
         known = {f.name for f in fields(Limits)}
@@ -199,9 +214,11 @@ class SessionState:
         )
         self.limits = Limits(**{k: v for k, v in fact.limits.items() if k in known})
         self.options, self.cell_id, self.workdir = fact.options, fact.cell_id, fact.workdir
+        self.models = {"main": fact.model, **fact.options.get("models", {})}
 
     def _turn_started(self, fact: TurnStarted, number: int) -> None:
-        self._answer_rest()
+        self.main.answer_rest()
+        self.main.trust_again()
         self.facts.update(_said_facts(fact.briefing))
         self.turn, self.turn_text, self.turn_source = fact.turn, fact.text, fact.source
         self.briefing, self.outcome, self.queued_cells = fact.briefing, None, 0
@@ -224,6 +241,7 @@ class SessionState:
     def _let_go(self) -> None:
         """What was said for one turn ends with it."""
         self.held, self.allowed_kinds = "", ()
+        self.asks.clear()
 
     def _mode_changed(self, fact: ModeChanged, _: int) -> None:
         self.mode = fact.mode
@@ -234,45 +252,34 @@ class SessionState:
     def _hold_changed(self, fact: HoldChanged, _: int) -> None:
         self.held = fact.why if fact.held else ""
 
-    def _reserved(self, fact: Reserved, _: int) -> None:
-        self._open.append(fact)
-        self._count_reserved()
-
     def _replied(self, fact: Replied, _: int) -> None:
-        self._answer_rest()
-        self.step = fact.step
-        if fact.text or fact.calls:
-            self.messages.append(Message("assistant", fact.text, fact.calls))
-        self.pending = list(fact.calls)
-
-    def _settled(self, fact: Settled, _: int) -> None:
-        mine = [i for i, r in enumerate(self._open) if r.step == fact.step]
-        if mine:
-            # The newest: an older one of the same step is a call that a crash made unaccountable.
-            del self._open[mine[-1]]
-        self.last_usage = fact.usage
-        usd = self.spent.usd
-        self.spent = replace(
-            self.spent,
-            steps=self.spent.steps + 1,
-            usage=self.spent.usage + fact.usage,
-            usd=None if usd is None or fact.usd is None else usd + fact.usd,
-            seconds=self.spent.seconds + fact.seconds,
-        )
-        self._count_reserved()
-
-    def _count_reserved(self) -> None:
-        usd = math.fsum(r.usd for r in self._open if r.usd is not None)
-        self.spent = replace(self.spent, reserved_usd=usd)
+        self._of(fact.agent).replied(fact)
 
     def _effect_intended(self, fact: EffectIntended, _: int) -> None:
-        if any(call.id == fact.call for call in self.pending):
-            self.intended[fact.call] = fact
+        self._of(fact.agent).begun(fact)
 
     def _effect_settled(self, fact: EffectSettled, _: int) -> None:
-        self.spent = replace(self.spent, seconds=self.spent.seconds + fact.seconds)
-        self.facts.update(fact.facts)
-        self._answer(fact.call, fact.text, fact.images)
+        self.asks.pop(fact.call, None)
+        self._of(fact.agent).settled(fact)
+        self.spending.worked(fact)
+        if not fact.agent:
+            self.facts.update(fact.facts)
+
+    def _compacted(self, fact: Compacted, _: int) -> None:
+        self._of(fact.agent).layout = fact
+
+    def _model_changed(self, fact: ModelChanged, _: int) -> None:
+        self.models[fact.role] = fact.model
+        if fact.role == "main":
+            self.model = fact.model
+
+    def _agent_started(self, fact: AgentStarted, _: int) -> None:
+        conversation = Conversation()
+        conversation.say(fact.task)
+        self.agents[fact.agent] = AgentRecord(fact, conversation)
+
+    def _agent_ended(self, fact: AgentEnded, _: int) -> None:
+        self.agents[fact.agent].ended = fact
 
     def _plan_changed(self, fact: PlanChanged, _: int) -> None:
         self.plan = fact.items
@@ -323,10 +330,11 @@ class SessionState:
                 self._say(returned_cell_line(fact.cell_id))
 
     def _steered(self, fact: Steered, _: int) -> None:
+        self.main.trust_again()
         self._say(fact.text)
 
     def _nudged(self, fact: Nudged, _: int) -> None:
-        self._say(fact.text)
+        self._of(fact.agent).say(fact.text)
 
     def _run_recorded(self, fact: RunRecorded, _: int) -> None:
         row = {**fact.record, "cell_id": fact.cell_id}
@@ -337,9 +345,6 @@ class SessionState:
             self.runs.append(row)
         else:
             self.runs[at] = row
-
-    def _held_out_read(self, fact: HeldOutRead, _: int) -> None:
-        self.heldout_reads.append(fact)
 
 
 def fold(facts: Iterable[Numbered]) -> SessionState:
@@ -360,14 +365,20 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-_APPLY: dict[type[Any], Callable[[SessionState, Any, int], None]] = {
+_APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     SessionStarted: SessionState._session_started,
     TurnStarted: SessionState._turn_started,
     TurnResumed: SessionState._turn_resumed,
     TurnEnded: SessionState._turn_ended,
-    Reserved: SessionState._reserved,
+    Asked: lambda state, fact, _: state.asks.update({fact.call: fact}),
+    Answered: lambda state, fact, _: state.asks.pop(fact.call, None),
+    Compacted: SessionState._compacted,
+    ModelChanged: SessionState._model_changed,
+    AgentStarted: SessionState._agent_started,
+    AgentEnded: SessionState._agent_ended,
+    Reserved: lambda state, fact, _: state.spending.reserved(fact),
     Replied: SessionState._replied,
-    Settled: SessionState._settled,
+    Settled: lambda state, fact, _: state.spending.settled(fact),
     EffectIntended: SessionState._effect_intended,
     EffectSettled: SessionState._effect_settled,
     PlanChanged: SessionState._plan_changed,
@@ -383,5 +394,5 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], None]] = {
     Steered: SessionState._steered,
     Nudged: SessionState._nudged,
     RunRecorded: SessionState._run_recorded,
-    HeldOutRead: SessionState._held_out_read,
+    HeldOutRead: lambda state, fact, _: state.heldout_reads.append(fact),
 }

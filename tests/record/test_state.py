@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_samples import CALL, STARTED, TURN, numbered, one_step, whole_turn
 
+from mlintern_jupyter.event_json import FACTS
 from mlintern_jupyter.events import (
-    FACTS,
     CellEnded,
     CellProposed,
     CellReturned,

@@ -1,0 +1,63 @@
+"""What a session used, folded from the facts about its model calls and tools."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from mlintern_jupyter.events import EffectSettled, Reserved, Settled
+from mlintern_jupyter.usage import CallKind, KindSpent, Spent, Usage
+
+
+@dataclass
+class Spending:
+    """Money, tokens, steps and time. A reservation that was never settled stays counted."""
+
+    spent: Spent = field(default_factory=Spent)
+    by_kind: dict[CallKind, KindSpent] = field(default_factory=dict[CallKind, KindSpent])
+    """What model calls used, by what they were for."""
+    last_usage: Usage = field(default_factory=Usage)
+    """Of the intern's newest model call."""
+    _open: list[Reserved] = field(default_factory=list[Reserved])
+
+    def reserved(self, fact: Reserved) -> None:
+        """A model call may use this much."""
+        self._open.append(fact)
+        self._count_reserved()
+
+    def settled(self, fact: Settled) -> None:
+        """A model call really used this much."""
+        call = (fact.step, fact.agent, fact.kind)
+        mine = [i for i, r in enumerate(self._open) if (r.step, r.agent, r.kind) == call]
+        if mine:
+            # The newest: an older one of the same step is a call that a crash made unaccountable.
+            del self._open[mine[-1]]
+        own = fact.kind == "main"
+        self.spent = replace(
+            self.spent,
+            steps=self.spent.steps + own,
+            usage=self.spent.usage + fact.usage,
+            usd=_sum(self.spent.usd, fact.usd),
+            # A call of the intern waits for its sub-agents: their time is in that call's.
+            seconds=self.spent.seconds + (0.0 if fact.agent else fact.seconds),
+        )
+        if own:
+            self.last_usage = fact.usage
+        before = self.by_kind.get(fact.kind, KindSpent())
+        self.by_kind[fact.kind] = KindSpent(
+            before.calls + 1, before.usage + fact.usage, _sum(before.usd, fact.usd)
+        )
+        self._count_reserved()
+
+    def worked(self, fact: EffectSettled) -> None:
+        """A tool call took its time."""
+        if not fact.agent:
+            self.spent = replace(self.spent, seconds=self.spent.seconds + fact.seconds)
+
+    def _count_reserved(self) -> None:
+        usd = math.fsum(r.usd for r in self._open if r.usd is not None)
+        self.spent = replace(self.spent, reserved_usd=usd)
+
+
+def _sum(known: float | None, more: float | None) -> float | None:
+    return None if known is None or more is None else known + more
