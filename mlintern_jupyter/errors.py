@@ -25,6 +25,8 @@ else is an answer to the person.
 
 from __future__ import annotations
 
+from mlintern_jupyter.usage import Usage
+
 
 class InternError(Exception):
     """An error that tells the person what happened, why, and what to do next."""
@@ -62,6 +64,9 @@ class ToolError(InternError):
 
 class TurnError(InternError):
     """Ends the turn with a stated outcome."""
+
+    used: Usage | None = None
+    """What the model call that failed used; ``None``: unknown, so what was reserved for it counts."""
 
 
 class LimitReached(TurnError):

@@ -87,6 +87,8 @@ class Settled:
     usage: Usage
     usd: float | None
     seconds: float
+    replied: bool = True
+    """False: it gave no answer that could be used."""
     agent: str = ""
     kind: CallKind = "main"
 

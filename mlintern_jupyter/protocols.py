@@ -185,6 +185,8 @@ class Tool(Protocol):
     manual: str
     timeout_s: float | None
     """Longest a call may take; ``None`` where a person or a cell is waited for."""
+    resumes: bool
+    """A call that was begun and never settled may be made again: it finds what it did before."""
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """Parse and validate raw JSON arguments strictly. Raises ``ToolError``."""

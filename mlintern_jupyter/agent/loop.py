@@ -1,54 +1,66 @@
 """One turn of the intern: ask the model, carry out its calls, until it answers without a call.
 
 Limits, approvals, rendering and storage are elsewhere; what the loop needs of them it is handed.
-Not here yet: compaction of a full window, sub-agents, calls in parallel.
+A sub-agent runs the same loop with a window, tools and a share of the budget of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from mlintern_jupyter.agent.asking import Asking
 from mlintern_jupyter.agent.dispatch import Dispatch
+from mlintern_jupyter.agent.doom import LoopGoesOn
 from mlintern_jupyter.agent.guards import Guards
+from mlintern_jupyter.context.compaction import compacted
 from mlintern_jupyter.context.window import Window
-from mlintern_jupyter.events import (
-    Activity,
-    Fact,
-    Nudged,
-    Replied,
-    Reserved,
-    Settled,
-    Signal,
-    TextDelta,
-)
-from mlintern_jupyter.messages import Message, Reply, ToolCall
-from mlintern_jupyter.policy.budget import Budget
+from mlintern_jupyter.errors import ContextOverflow, ModelDown
+from mlintern_jupyter.events import Activity, Nudged
+from mlintern_jupyter.messages import Reply
 from mlintern_jupyter.protocols import Model, Toolbox
-from mlintern_jupyter.usage import Usage
+from mlintern_jupyter.record.conversation import Conversation
+from mlintern_jupyter.usage import CallKind
+
+REFUSALS = 2
+"""How often room is made for one step because the provider says that it does not fit."""
+
+
+@dataclass(frozen=True)
+class InUse:
+    """The model that is asked now, and the window made for it."""
+
+    model: Model
+    window: Window
 
 
 @dataclass
 class Agent:
     """Everything one turn works with. The conversation itself is the fold over the ledger."""
 
-    model: Model
+    in_use: Callable[[], Awaitable[InUse]]
+    """Asked before each step: the person may switch models while the turn runs."""
+    give_way: Callable[[str], bool]
+    """Let the fallback model take over, and say why; False if there is none."""
     toolbox: Toolbox
-    window: Window
-    budget: Budget
+    asking: Asking
     dispatch: Dispatch
     guards: Guards
-    commit: Callable[[Fact], int]
-    signal: Callable[[Signal], None]
-    conversation: Callable[[], tuple[Message, ...]]
-    pending: Callable[[], tuple[ToolCall, ...]]
-    steps_taken: Callable[[], int]
+    conversation: Callable[[], Conversation]
+    pinned: Callable[[Window], str]
+    """What stays in the window whatever is compacted."""
+    digest_of: Callable[[str, int], Awaitable[str]]
+    """(material, most characters): old steps in short, by a model."""
+    status: Callable[[Window], str]
+    """What changes from step to step: budget left, time, untrusted text that was read."""
     attention: asyncio.Event
     """Set when the person spoke: lowered when what they said is about to be read."""
     going: asyncio.Event
     """Lowered while the turn is held."""
+    room_wanted: asyncio.Event
+    """Set when the person asked for a compaction."""
+    kind: CallKind = "main"
 
     async def run_turn(self) -> str:
         """Work until the model answers without a call; returns that answer.
@@ -56,44 +68,76 @@ class Agent:
         Raises:
             TurnError: the turn cannot go on; its type tells the outcome.
         """
-        await self.dispatch.carry_out(self.pending(), self.steps_taken())
+        await self.dispatch.carry_out(self.conversation().pending, self.conversation().step)
         while True:
-            step = self.steps_taken() + 1
+            step = self.conversation().step + 1
             reply = await self.ask(step)
             await self.dispatch.carry_out(reply.calls, step, truncated=reply.stop == "length")
-            nudge = self.guards.nudge(reply)
-            if nudge is not None:
-                self.commit(Nudged(step, *nudge))
-            elif not reply.calls:
+            if not self.nudged(reply, step) and not reply.calls:
                 return reply.text
 
     async def ask(self, step: int) -> Reply:
-        """One model call, paid for before it is made and committed before it is used."""
+        """One reply, with room made for it, by another model if this one is down."""
         await self.hold()
         self.attention.clear()
-        view = self.window.view(self.conversation(), self.toolbox.specs())
-        most = Usage(self.window.tokens(view), view.max_output_tokens)
-        reserved = self.budget.reserve(most.total, self.cost_usd(most))
-        self.commit(Reserved(step, reserved.tokens, reserved.usd))
-        self.signal(Activity(f"asking {self.model.name}"))
-        started = time.monotonic()
-        reply = await self.model.complete(view, lambda text: self.signal(TextDelta(step, text)))
-        self.commit(Replied(step, reply.text, reply.calls, reply.stop, reply.model))
-        cost = self.cost_usd(reply.usage)
-        self.budget.settle(reserved, reply.usage, cost)
-        self.commit(Settled(step, reply.usage, cost, time.monotonic() - started))
+        refusals = 0
+        while True:
+            used = await self.in_use()
+            try:
+                return await self.ask_once(used, step)
+            except ContextOverflow as error:
+                refusals += 1
+                if refusals > REFUSALS:
+                    raise
+                await self.make_room(used.window, step, "refused", error)
+            except ModelDown as down:
+                if not self.give_way(down.what):
+                    raise
+
+    async def ask_once(self, used: InUse, step: int) -> Reply:
+        """One model call with what fits into its window."""
+        window, talk, tools = used.window, self.conversation(), self.toolbox.specs()
+        passing = self.status(window)
+        view = window.view(talk.messages, tools, talk.layout, passing)
+        if self.room_wanted.is_set() or window.full(view):
+            why = "asked" if self.room_wanted.is_set() else "full"
+            self.room_wanted.clear()
+            await self.make_room(window, step, why)
+            view = window.view(talk.messages, tools, talk.layout, passing)
+        reply = await self.asking.ask(used.model, view, window.tokens(view), step, self.kind)
+        window.reported(view, reply.usage.input_tokens)
         return reply
+
+    async def make_room(
+        self, window: Window, step: int, why: str, cause: ContextOverflow | None = None
+    ) -> None:
+        """Show old steps shorter. Raises ``Paused`` when that cannot make enough room."""
+        self.asking.signal(Activity("making room in the window"))
+        talk, tools, agent = self.conversation(), self.toolbox.specs(), self.asking.agent
+        pinned = self.pinned(window)
+        made = await compacted(
+            window, talk.messages, tools, talk.layout, pinned, self.digest_of,
+            step=step, why=why, agent=agent,
+        )  # fmt: skip
+        self.asking.commit(made)
+
+    def nudged(self, reply: Reply, step: int) -> bool:
+        """Say at most one sentence to the model; a loop that goes on is the fallback's to leave."""
+        try:
+            nudge = self.guards.nudge(reply)
+        except LoopGoesOn as error:
+            if not self.give_way(error.what):
+                raise
+            self.guards.fresh()
+            nudge = ("loop", f"{error.what}. {error.why} Take another way.")
+        if nudge is not None:
+            self.asking.commit(Nudged(step, *nudge, self.asking.agent))
+        return nudge is not None
 
     async def hold(self) -> None:
         """Wait while the person holds the turn; no clock runs meanwhile."""
         if self.going.is_set():
             return
-        self.signal(Activity("held"))
-        with self.budget.waiting():
+        self.asking.signal(Activity("held"))
+        with self.asking.budget.waiting():
             await self.going.wait()
-
-    def cost_usd(self, usage: Usage) -> float | None:
-        """Cost of a call; 0 for a model that is not metered, None where the price is unknown."""
-        if self.model.unmetered:
-            return 0.0
-        return None if self.model.price is None else self.model.price.cost_usd(usage)

@@ -35,13 +35,13 @@ class Spending:
         own = fact.kind == "main"
         self.spent = replace(
             self.spent,
-            steps=self.spent.steps + own,
+            steps=self.spent.steps + (own and fact.replied),
             usage=self.spent.usage + fact.usage,
             usd=_sum(self.spent.usd, fact.usd),
             # A call of the intern waits for its sub-agents: their time is in that call's.
             seconds=self.spent.seconds + (0.0 if fact.agent else fact.seconds),
         )
-        if own:
+        if own and fact.replied:
             self.last_usage = fact.usage
         before = self.by_kind.get(fact.kind, KindSpent())
         self.by_kind[fact.kind] = KindSpent(
