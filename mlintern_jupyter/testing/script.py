@@ -5,13 +5,17 @@ is the number of assistant messages in the request, so asking the same thing aga
 say) gets the same answer again. A turn with ``on`` is outside that order and answers every request
 whose last message contains the text: for conversations beside the main one, such as a summary.
 
+A script can also be a function that is given the request's body and returns the turn: for long
+ones, and where old messages are left out of the request, so that their number is no longer the
+place.
+
 Faults of a turn come before its answer, one for each request, in order.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -62,6 +66,17 @@ class Turn:
     """Say how many tokens were used, if asked to."""
     on: str = ""
     """Answer every request whose last message contains this, whatever its place."""
+    thinking: str = ""
+    """Said before the answer: ``reasoning_content``, or a signed block where there are such."""
+    usage: tuple[int, int] | None = None
+    """Prompt and completion tokens to report; ``None``: as counted (``tokens``)."""
+    pause_s: float = 0.0
+    """Seconds of silence before each event of the stream."""
+    raw: str | None = None
+    """The body of the answer, to the letter, instead of all the above."""
+
+
+Script = Sequence[Turn] | Callable[[dict[str, Any]], Turn]
 
 
 def turn_from(data: Mapping[str, Any]) -> Turn:
@@ -78,87 +93,19 @@ def read_script(path: Path) -> list[Turn]:
     return [turn_from(cast("dict[str, Any]", item)) for item in data]
 
 
-def _calls(turn: Turn, place: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "index": index,
-            "id": f"call_{place}_{index}" if call.id is None else call.id,
-            "type": "function",
-            "function": {
-                "name": call.name,
-                "arguments": call.arguments
-                if isinstance(call.arguments, str)
-                else json.dumps(call.arguments, ensure_ascii=False),
-            },
-        }
-        for index, call in enumerate(turn.calls)
-    ]
-
-
-def _usage(turn: Turn, asked_bytes: int) -> dict[str, Any]:
-    said = len(turn.text) + sum(len(str(call.arguments)) for call in turn.calls)
-    prompt, completion = max(1, asked_bytes // 4), max(1, said // 4)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
-
-
-def _finish(turn: Turn) -> str:
-    return turn.finish or ("tool_calls" if turn.calls else "stop")
-
-
-def completion(turn: Turn, request: Mapping[str, Any], place: int, asked_bytes: int) -> bytes:
-    """The answer in one piece."""
-    message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
-    if turn.calls:
-        message["tool_calls"] = [
-            {key: value for key, value in call.items() if key != "index"}
-            for call in _calls(turn, place)
-        ]
-    answer = {
-        "id": f"scripted-{place}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": request["model"],
-        "choices": [{"index": 0, "message": message, "finish_reason": _finish(turn)}],
-        "usage": _usage(turn, asked_bytes),
-    }
-    return json.dumps(answer).encode()
-
-
-def stream(turn: Turn, request: Mapping[str, Any], place: int, asked_bytes: int) -> bytes:
-    """The answer as server-sent events, whole; the server cuts it where a fault says so."""
-    head = {
-        "id": f"scripted-{place}",
-        "object": "chat.completion.chunk",
-        "created": 0,
-        "model": request["model"],
-    }
-
-    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-
-    chunks = [chunk({"role": "assistant", "content": ""})]
-    chunks += [chunk({"content": piece}) for piece in _pieces(turn.text)]
-    for call in _calls(turn, place):
-        arguments: str = call["function"]["arguments"]
-        # As real servers do: id and name only in the first fragment of an index.
-        chunks.append(
-            chunk({"tool_calls": [call | {"function": call["function"] | {"arguments": ""}}]})
-        )
-        chunks += [
-            chunk({"tool_calls": [{"index": call["index"], "function": {"arguments": piece}}]})
-            for piece in _pieces(arguments)
-        ]
-    chunks.append(chunk({}, _finish(turn)))
-    if turn.count_tokens and request.get("stream_options") == {"include_usage": True}:
-        chunks.append(head | {"choices": [], "usage": _usage(turn, asked_bytes)})
-    lines = [f"data: {json.dumps(item)}\n\n" for item in chunks]
-    return "".join([*lines, "data: [DONE]\n\n" if turn.done_marker else ""]).encode()
-
-
-def _pieces(text: str) -> Iterator[str]:
+def pieces(text: str) -> Iterator[str]:
+    """A text as a stream brings it."""
     for start in range(0, len(text), _PIECE):
         yield text[start : start + _PIECE]
+
+
+def arguments_text(call: Call) -> str:
+    """The arguments as the model writes them."""
+    if isinstance(call.arguments, str):
+        return call.arguments
+    return json.dumps(call.arguments, ensure_ascii=False)
+
+
+def call_id(call: Call, place: int, index: int) -> str:
+    """The call's own id, or one made from where it stands."""
+    return f"call_{place}_{index}" if call.id is None else call.id

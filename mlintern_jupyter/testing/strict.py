@@ -43,7 +43,7 @@ def violations(request: Any) -> list[str]:
         *_options(body),
         *_tools(body.get("tools")),
         *_conversation(body.get("messages")),
-        *_surrogates(body),
+        *surrogates(body),
     ]
 
 
@@ -81,13 +81,14 @@ def _tools(tools: Any) -> list[str]:
             found.append(f"tool name {name!r} is not allowed")
         if not spec.get("description"):
             found.append(f"tool {name} has no description")
-        found += [f"tool {name}: {problem}" for problem in _schema(spec.get("parameters"))]
+        found += [f"tool {name}: {problem}" for problem in schema_problems(spec.get("parameters"))]
     if len(set(names)) != len(names):
         found.append("two tools have the same name")
     return found
 
 
-def _schema(schema: Any) -> list[str]:
+def schema_problems(schema: Any) -> list[str]:
+    """What is wrong with the parameters of a tool."""
     if not isinstance(schema, dict) or cast("dict[str, Any]", schema).get("type") != "object":
         return ["its parameters are not the schema of an object"]
     known = cast("dict[str, Any]", schema)
@@ -205,7 +206,8 @@ def _is_object(arguments: Any) -> bool:
         return False
 
 
-def _surrogates(body: Mapping[str, Any]) -> list[str]:
+def surrogates(body: Mapping[str, Any]) -> list[str]:
+    """A text that cannot be encoded."""
     try:
         json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
