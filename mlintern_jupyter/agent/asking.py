@@ -41,7 +41,7 @@ class Asking:
             TurnError: there is no usable reply.
         """
         most = Usage(prompt_tokens, view.max_output_tokens)
-        reserved = self.budget.reserve(most.total, cost_usd(model, most))
+        reserved = self.budget.reserve(most.total, cost_usd(model, most), kind)
         self.commit(Reserved(step, reserved.tokens, reserved.usd, self.agent, kind))
         self.signal(Activity(f"asking {model.name}"))
         started = time.monotonic()

@@ -7,6 +7,7 @@ A sub-agent runs the same loop with a window, tools and a share of the budget of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from mlintern_jupyter.agent.doom import LoopGoesOn
 from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.context.compaction import compacted
 from mlintern_jupyter.context.window import Window
-from mlintern_jupyter.errors import ContextOverflow, ModelDown
+from mlintern_jupyter.errors import ContextOverflow, ModelDown, Paused
 from mlintern_jupyter.events import Activity, Nudged
 from mlintern_jupyter.messages import Reply
 from mlintern_jupyter.protocols import Model, Toolbox
@@ -74,7 +75,7 @@ class Agent:
             reply = await self.ask(step)
             await self.dispatch.carry_out(reply.calls, step, truncated=reply.stop == "length")
             if not self.nudged(reply, step) and not reply.calls:
-                return reply.text
+                return self.guards.answer(reply)
 
     async def ask(self, step: int) -> Reply:
         """One reply, with room made for it, by another model if this one is down."""
@@ -85,11 +86,11 @@ class Agent:
             used = await self.in_use()
             try:
                 return await self.ask_once(used, step)
-            except ContextOverflow as error:
+            except ContextOverflow:
                 refusals += 1
                 if refusals > REFUSALS:
                     raise
-                await self.make_room(used.window, step, "refused", error)
+                await self.make_room(used.window, step, "refused")
             except ModelDown as down:
                 if not self.give_way(down.what):
                     raise
@@ -99,26 +100,32 @@ class Agent:
         window, talk, tools = used.window, self.conversation(), self.toolbox.specs()
         passing = self.status(window)
         view = window.view(talk.messages, tools, talk.layout, passing)
-        if self.room_wanted.is_set() or window.full(view):
-            why = "asked" if self.room_wanted.is_set() else "full"
-            self.room_wanted.clear()
-            await self.make_room(window, step, why)
-            view = window.view(talk.messages, tools, talk.layout, passing)
+        if window.full(view):
+            await self.make_room(window, step, "full")
+        elif self.room_wanted.is_set():
+            with contextlib.suppress(Paused):  # it is as short as it can be: no reason to stop
+                await self.make_room(window, step, "asked")
+        self.room_wanted.clear()
+        view = window.view(talk.messages, tools, talk.layout, passing)
         reply = await self.asking.ask(used.model, view, window.tokens(view), step, self.kind)
         window.reported(view, reply.usage.input_tokens)
         return reply
 
-    async def make_room(
-        self, window: Window, step: int, why: str, cause: ContextOverflow | None = None
-    ) -> None:
+    async def make_room(self, window: Window, step: int, why: str) -> None:
         """Show old steps shorter. Raises ``Paused`` when that cannot make enough room."""
         self.asking.signal(Activity("making room in the window"))
-        talk, tools, agent = self.conversation(), self.toolbox.specs(), self.asking.agent
-        pinned = self.pinned(window)
+        talk = self.conversation()
         made = await compacted(
-            window, talk.messages, tools, talk.layout, pinned, self.digest_of,
-            step=step, why=why, agent=agent,
-        )  # fmt: skip
+            window,
+            talk.messages,
+            self.toolbox.specs(),
+            talk.layout,
+            self.pinned(window),
+            self.digest_of,
+            step=step,
+            why=why,
+            agent=self.asking.agent,
+        )
         self.asking.commit(made)
 
     def nudged(self, reply: Reply, step: int) -> bool:

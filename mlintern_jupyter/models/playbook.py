@@ -44,12 +44,15 @@ class Playbook:
         said = self.name.partition(":")[2]
         self.seed = int(said) if said.isdecimal() else seed
 
+    async def look(self) -> None:
+        """There is no server to ask."""
+
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """The next step of the course."""
         move = next_move(view, self.seed)
         on_text(move.text)
         calls = tuple(
-            ToolCall(f"pb{len(view.messages)}-{place}", ask.tool, ask.as_json())
+            ToolCall(f"pb{sum(not m.passing for m in view.messages)}-{place}", ask.tool, ask.as_json())
             for place, ask in enumerate(move.asks)
         )
         stop = "tool_calls" if calls else "stop"
@@ -63,7 +66,8 @@ def next_move(view: View, seed: int) -> Move:
         return Move(
             f"The playbook needs the tools {', '.join(missing)}, and they are not offered here."
         )
-    conversation = read_conversation(view.messages)
+    lasting = [message for message in view.messages if not message.passing]
+    conversation = read_conversation(lasting)
     move = replayed(Improvement(conversation.briefing, seed).run(), conversation)
     if conversation.unheard:
         return Move(f"{heard(conversation.unheard)}\n\n{move.text}", move.asks)

@@ -108,10 +108,34 @@ def _model(
     if options.model is None:
         return None, UsageError("no language model is chosen", do=NO_MODEL)
     try:
-        plan = resolve(options.model, api_base=options.api_base, price=options.price, env=env)
+        plan = resolve(
+            options.model,
+            api_base=options.api_base,
+            price=options.price,
+            env=env,
+            context=options.context,
+        )
+        _check_roles(options, options.model, env)
     except UsageError as error:
         return None, error
     return plan, None
+
+
+def _check_roles(options: Options, first: str, env: Mapping[str, str]) -> None:
+    """Raises UsageError when a model of another role cannot be asked."""
+    for name in role_models(options).values():
+        same = name.partition("/")[0] == first.partition("/")[0]
+        resolve(name, api_base=options.api_base if same else None, price=None, env=env)
+
+
+def role_models(options: Options) -> dict[str, str]:
+    """Models that were named for other roles than the intern's own, by role."""
+    said = {
+        "research": options.research_model,
+        "compaction": options.compaction_model,
+        "fallback": options.fallback_model,
+    }
+    return {role: name for role, name in said.items() if name is not None}
 
 
 def named_benchmark(goal: str) -> Benchmark | None:

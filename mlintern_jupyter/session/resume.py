@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
 from mlintern_jupyter.cells import CellKind, CellMark, CellType, NewCell, source_sha256
 from mlintern_jupyter.errors import Paused
 from mlintern_jupyter.events import EffectSettled
 from mlintern_jupyter.hosts.own_cells import names_bound
-from mlintern_jupyter.messages import ToolResult
+from mlintern_jupyter.messages import ToolCall, ToolResult
 from mlintern_jupyter.record.cell_record import CellRecord
+from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.tools.answer import finished
 
@@ -65,25 +65,42 @@ def final_answer(state: SessionState) -> str | None:
 
 
 def stopped_calls(state: SessionState) -> list[EffectSettled]:
-    """Answers to the calls that were open when the person stopped the turn.
+    """Answers to the calls that were open when the person stopped the turn, sub-agents' included.
 
-    A cell that had not ended stands in the notebook still; the next turn may wait on for it.
+    A cell that had not ended stands in the notebook still; the next turn may wait on for it. Of a
+    call that was begun nobody knows whether it had its effect; one that was not, had none.
     """
-    answers: list[EffectSettled] = []
-    for call in state.pending:
-        result = ToolResult("The person stopped the intern while this call was open.", ok=False)
-        cell = next((c for c in state.cells.values() if c.proposed.call == call.id), None)
-        if cell is not None and cell.ended is None and cell.proposed.cell_type == "code":
-            cell_id = cell.proposed.cell_id
-            standing = "running" if cell.started is not None else "proposed"
-            result = replace(
-                result,
-                text=f"{result.text} Its cell {cell_id} is {standing}; wait_cell waits on for it.",
-                facts={"cell": cell_id, "state": standing},
-            )
-        text = finished(result)
-        answers.append(EffectSettled(state.step, call.id, call.name, False, text.text, text.facts))
+    answers = [_stopped(state, state.main, call, "") for call in state.pending]
+    for name, agent in state.agents.items():
+        talk = agent.conversation
+        answers += [_stopped(state, talk, call, name) for call in talk.pending]
     return answers
+
+
+def _stopped(state: SessionState, talk: Conversation, call: ToolCall, agent: str) -> EffectSettled:
+    begun = call.id in talk.intended
+    result = ToolResult(
+        "The person stopped the intern while this call was open."
+        + (
+            " It was begun; whether it had its effect is unknown."
+            if begun
+            else " It had no effect."
+        ),
+        {"effect": "unknown" if begun else "not done"},
+        ok=False,
+    )
+    cell = next((c for c in state.cells.values() if c.proposed.call == call.id), None)
+    if cell is not None and cell.ended is None and cell.proposed.cell_type == "code":
+        cell_id = cell.proposed.cell_id
+        standing = "running" if cell.started is not None else "proposed"
+        result = ToolResult(
+            "The person stopped the intern while this call was open."
+            f" Its cell {cell_id} is {standing}; wait_cell waits on for it.",
+            {"cell": cell_id, "state": standing},
+            ok=False,
+        )
+    made = finished(result)
+    return EffectSettled(talk.step, call.id, call.name, False, made.text, made.facts, agent=agent)
 
 
 def cells_to_restore(state: SessionState) -> list[NewCell]:

@@ -8,34 +8,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Generator
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from mlintern_jupyter.agent.loop import Agent
 from mlintern_jupyter.cells import CellKind
 from mlintern_jupyter.commands import (
+    Answer,
     Command,
+    Compact,
     Continue,
     Mode,
+    ModelRole,
     Pause,
     ResumeTurn,
     RunKind,
     SetMode,
+    SetModel,
     StartTurn,
     Steer,
     Stop,
 )
-from mlintern_jupyter.errors import (
-    InternError,
-    Interrupted,
-    LimitReached,
-    NotebookGone,
-    Paused,
-    RecordError,
-    UsageError,
-)
+from mlintern_jupyter.errors import NotebookGone, RecordError, UsageError
 from mlintern_jupyter.events import (
     Activity,
     Decided,
@@ -43,12 +38,9 @@ from mlintern_jupyter.events import (
     HoldChanged,
     KindAllowed,
     ModeChanged,
-    Outcome,
+    ModelChanged,
     Signal,
     Steered,
-    TurnEnded,
-    TurnResumed,
-    TurnStarted,
 )
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.options import MODES
@@ -56,19 +48,15 @@ from mlintern_jupyter.policy.gate import runs_alone
 from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.approvals import Approvals
 from mlintern_jupyter.session.bus import Bus
-from mlintern_jupyter.session.resume import (
-    cells_to_restore,
-    final_answer,
-    last_run,
-    proposal,
-    stopped_calls,
-)
+from mlintern_jupyter.session.resume import proposal
+from mlintern_jupyter.session.roles import plan_of
+from mlintern_jupyter.session.turns import run_turn
 from mlintern_jupyter.session.worker import Heard, Hold, Worker
 
 PAUSED = "the person paused it"
 MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
-RESUME = "`%intern resume` goes on from here; nothing that finished is done again"
 
 
 class Session:
@@ -80,15 +68,21 @@ class Session:
         ledger: Ledger,
         state: SessionState,
         folder: Path,
-        furnish: Callable[[Session], Agent],
+        furnish: Callable[[Session], Awaitable[Agent]],
         cancel_jobs: Callable[[], None],
+        cancel_own_jobs: Callable[[], None],
+        env: Mapping[str, str],
     ) -> None:
         self.ledger = ledger
         self.state = state
         self.folder = folder
         self.bus = Bus()
-        self._furnish = furnish
+        self.furnish = furnish
+        """Everything a turn works with; called on the worker's loop."""
         self._cancel_jobs = cancel_jobs
+        self.cancel_own_jobs = cancel_own_jobs
+        """End the jobs this session's cells started; takes up to seconds."""
+        self._env = env
         self._lock = threading.RLock()
         self.host: WireHost | None = None
         self.card_note = ""
@@ -103,6 +97,11 @@ class Session:
         """Set on the worker's loop when the person spoke, until the next model call."""
         self.going = asyncio.Event()
         """Cleared on the worker's loop while the turn is held."""
+        self.room_wanted = asyncio.Event()
+        """Set on the worker's loop when the person wants room made before the next model call."""
+        self.approvals = Approvals(self.commit)
+        self.leave: list[Callable[[], Awaitable[None]]] = []
+        """What is closed when the turn ends, in this order; renewed by ``furnish``."""
         self._tasks: set[asyncio.Future[None]] = set()
         self.worker = Worker(state.session, self._turn, self._hear)
 
@@ -150,6 +149,12 @@ class Session:
             self.go_on()
         elif isinstance(command, RunKind):
             self.allow_kind(command.cell_kind)
+        elif isinstance(command, Answer):
+            self.answer(command)
+        elif isinstance(command, Compact):
+            self.submit(command)
+        elif isinstance(command, SetModel):
+            self.set_model(command)
         elif isinstance(command, Steer | Stop):
             if not self.working and not (isinstance(command, Stop) and command.jobs):
                 raise _no_turn(self)
@@ -171,6 +176,31 @@ class Session:
         """
         check_mode(mode, cap=cap, limit_usd=self.state.limits.usd)
         self.submit(SetMode(mode))
+
+    def answer(self, command: Answer) -> None:
+        """Say yes or no to a call that waits. Raises UsageError when none of that id does."""
+        waiting = self.state.asks
+        if command.call not in waiting or not self.working:
+            open_ones = ", ".join(waiting) if self.working else ""
+            raise UsageError(
+                f"no question waits for an answer under {command.call!r}",
+                why="it may have been answered already, here or in another window",
+                do=f"open questions: {open_ones or 'none'}",
+            )
+        self.submit(command)
+
+    def set_model(self, command: SetModel) -> None:
+        """Give a role to another model, from the next model call on.
+
+        Raises:
+            UsageError: there is no such model or role, or no key for it.
+        """
+        if command.role not in get_args(ModelRole):
+            raise UsageError(
+                f"there is no role {command.role!r}", do=f"roles: {', '.join(get_args(ModelRole))}"
+            )
+        plan_of(self.state, command.model, self._env)
+        self.submit(command)
 
     def allow_kind(self, kind: str) -> None:
         """Run the waiting cells of a kind, and those to come in this turn, if the guard lets them.
@@ -218,6 +248,14 @@ class Session:
         self.host = host
         host.turn_open = True
 
+    async def leave_turn(self) -> None:
+        """Close what the turn had open; the notebook's own cells are no longer waited for."""
+        for close in self.leave:
+            await close()
+        self.leave.clear()
+        if self.host is not None:
+            self.host.turn_open = False
+
     def stop(self) -> None:
         """End the running turn; the person's cells and the jobs go on."""
         self.submit(Stop())
@@ -240,6 +278,13 @@ class Session:
                 if heard.mode != self.state.mode:
                     self.commit(ModeChanged(heard.mode))
                 self._beside(self._run_what_may())
+            elif isinstance(heard, SetModel):
+                if self.state.models.get(heard.role) != heard.model:
+                    self.commit(ModelChanged(heard.role, heard.model, "the person"))
+            elif isinstance(heard, Answer):
+                self.approvals.answer(heard)
+            elif isinstance(heard, Compact):
+                self.room_wanted.set()
             elif isinstance(heard, RunKind):
                 if self.working:
                     self.commit(KindAllowed(heard.cell_kind))
@@ -299,58 +344,7 @@ class Session:
         return runs_alone(cast("Mode", state.mode), state.allowed_kinds, kind, source)
 
     async def _turn(self, command: StartTurn | ResumeTurn) -> None:
-        """Run one turn to a stated outcome. Whatever happens, it ends with ``TurnEnded``."""
-        turn = self.state.turn
-        self.going.set()
-        self.attention.clear()
-        try:
-            if isinstance(command, StartTurn):
-                turn += 1
-                started = TurnStarted(
-                    turn, command.text, command.source, self.briefing, command.cell_id
-                )
-                self.commit(started)
-                summary = await self._furnish(self).run_turn()
-            else:
-                summary = await self._resume(turn)
-            self._end(turn, "completed", "the intern finished", summary)
-        except asyncio.CancelledError:
-            for answer in stopped_calls(self.state):
-                self.commit(answer)
-            self._end(turn, "interrupted", "stopped by the person", "", RESUME)
-        except InternError as error:
-            self._end(turn, outcome_of(error), error.what, error.why, error.do or RESUME)
-        except Exception as error:  # noqa: BLE001
-            # The last boundary of the worker thread: a defect must end the turn visibly, too.
-            what = f"an error in mlintern_jupyter itself: {type(error).__name__}: {error}"
-            self._end(turn, "failed", what, "", "report it with the ledger file; " + RESUME)
-        finally:
-            self.activity = ""
-            if self.host is not None:
-                self.host.turn_open = False
-
-    async def _resume(self, turn: int) -> str:
-        """Go on with an unfinished turn; its last answer, if that was given already."""
-        last = final_answer(self.state)
-        lost = cells_to_restore(self.state)
-        self.commit(TurnResumed(turn, self.resume_note))
-        agent = self._furnish(self)
-        assert self.host is not None
-        for cell in lost:
-            await self.host.insert_cell(cell)
-        ran = last_run(self.state)
-        if ran is not None:
-            await self.host.update_cell(ran[0], mark=asdict(ran[1]))
-        return await agent.run_turn() if last is None else last
-
-    def _end(self, turn: int, outcome: Outcome, reason: str, summary: str, do: str = "") -> None:
-        ended = TurnEnded(turn, outcome, reason, summary, do)
-        try:
-            self.commit(ended)
-        except RecordError as error:
-            # The record cannot take it, but the person must still see how the turn ended.
-            told = TurnEnded(turn, "failed", f"{reason}; {error.what}", summary, error.do)
-            self.bus.fact(self.state.last_number, told)
+        await run_turn(self, command)
 
 
 def check_mode(mode: Mode, *, cap: Mode, limit_usd: float | None) -> None:
@@ -379,13 +373,3 @@ def _no_turn(session: Session) -> UsageError:
         do="change and run its %%intern cell for a new turn, or resume it if it is unfinished",
     )
 
-
-def outcome_of(error: InternError) -> Outcome:
-    """Which stated outcome an error ends a turn with."""
-    if isinstance(error, LimitReached):
-        return "limit"
-    if isinstance(error, Paused | NotebookGone):
-        return "paused"
-    if isinstance(error, Interrupted):
-        return "interrupted"
-    return "failed"

@@ -1,0 +1,96 @@
+"""Which model has which role, and the window made for it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlintern_jupyter.context.meter import Meter
+from mlintern_jupyter.context.window import Window
+from mlintern_jupyter.events import Fact, ModelChanged
+from mlintern_jupyter.models.names import ModelPlan, resolve
+from mlintern_jupyter.protocols import Model
+from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.usage import Price
+
+ASSUMED_CONTEXT = 32_768
+"""Tokens; for a model whose server does not say how much it reads, said where it is used."""
+LITELLM = "mlintern_jupyter.models.litellm_client:LitellmModel"
+
+
+def load(name: str) -> Callable[..., Any]:
+    """What a dotted path ``package.module:name`` stands for; heavy leaf modules come in here."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+class Roles:
+    """Models by role, loaded when first needed and kept; used on the worker's thread."""
+
+    def __init__(
+        self, state: SessionState, commit: Callable[[Fact], int], env: Mapping[str, str]
+    ) -> None:
+        self._state = state
+        self._commit = commit
+        self._env = env
+        self._meter = Meter()
+        self._models: dict[str, Model] = {}
+        self.assumed = False
+        """The main model's window is assumed."""
+
+    async def model(self, role: str = "main") -> Model:
+        """The model of a role; the main one where the role has none of its own.
+
+        Raises:
+            UsageError: there is no such model, or no key for it.
+        """
+        name = self._state.models.get(role) or self._state.models["main"]
+        if name not in self._models:
+            made = self._load(plan_of(self._state, name, self._env))
+            await made.look()
+            self._models[name] = made
+        return self._models[name]
+
+    async def window(self, model: Model, system: str, *, main: bool = False) -> Window:
+        """A window for this model, on the counts that are known of it."""
+        tokens = model.context_tokens
+        # A planner that is no language model reads everything; so may a model of one's own.
+        listed = plan_of(self._state, model.name, self._env).load == LITELLM
+        assumed = tokens is None and listed
+        if main:
+            self.assumed = assumed
+        return Window(system, ASSUMED_CONTEXT if assumed else tokens, self._meter, model.name)
+
+    def give_way(self, why: str) -> bool:
+        """Let the fallback be the main model from here on; False where there is none left."""
+        fallback = self._state.models.get("fallback")
+        if not fallback or fallback == self._state.models["main"]:
+            return False
+        self._commit(ModelChanged("main", fallback, why))
+        return True
+
+    def _load(self, plan: ModelPlan) -> Model:
+        made = load(plan.load)
+        return made(plan, env=self._env) if plan.load == LITELLM else made(plan)
+
+
+def plan_of(state: SessionState, name: str, env: Mapping[str, str]) -> ModelPlan:
+    """How a model of this session is asked.
+
+    What was said with ``--api-base`` is for every model of the first one's provider; a price and
+    a context size are for the first model alone.
+
+    Raises:
+        UsageError: there is no such model, or no key for it.
+    """
+    first = state.options.get("first_model", state.model)
+    price = state.options.get("price")
+    same = name.partition("/")[0] == first.partition("/")[0]
+    return resolve(
+        name,
+        api_base=state.options.get("api_base") if same else None,
+        price=Price(**price) if price is not None and name == first else None,
+        env=env,
+        context=state.options.get("context") if name == first else None,
+    )
