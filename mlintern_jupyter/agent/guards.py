@@ -1,82 +1,262 @@
-"""At most one sentence to the model after a step: a loop, broken arguments, an unfinished plan."""
+"""At most one sentence to the model after a step: a loop, broken calls, an unfinished answer.
+
+Everything the guards know comes from what was settled in this turn.
+"""
 
 from __future__ import annotations
 
-import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mlintern_jupyter.errors import Paused
+from mlintern_jupyter.agent.doom import (
+    REMEMBERED,
+    Loop,
+    LoopGoesOn,
+    Seen,
+    canonical,
+    expected,
+    find_loop,
+    seen,
+)
 from mlintern_jupyter.events import EffectSettled
-from mlintern_jupyter.messages import Reply
+from mlintern_jupyter.messages import Reply, ToolCall
 
-REPEATS = 3
-"""Identical calls with identical results, one after the other, that are called a loop."""
 PATIENCE = 2
-"""How often one rule speaks before it gives up, or falls silent."""
+"""How often an unfinished plan is named without a call in between; and how many replies may go on
+with calls that are refused."""
+CONTINUED = 3
+"""How often a reply that was cut off is continued."""
+WRAP_UP = (
+    "The budget is nearly used up. Begin nothing new: make the final evaluation of the best model"
+    " so far, save it, write the report, then answer."
+)
+CUT_OFF = "[cut off at the length limit]"
+_EARLY = frozenset({"proposed", "running"})
+"""States of a cell whose call came back because the person spoke; to wait on is right."""
+
+
+@dataclass
+class _OnItsWay:
+    call: str
+    guess: Seen
+    came: Seen | None = None
+
+
+@dataclass
+class LoopWatch:
+    """Names a loop once, then refuses its next call, then hands the turn over."""
+
+    can_plan: bool
+    loop: Loop | None = None
+    refusing: bool = False
+    """The loop was named as one whose next call is refused."""
+    named: bool = False
+    replanned: bool = False
+    strikes: int = 0
+    """Replies that went on with the loop after that."""
+    went_on: bool = False
+    left: set[tuple[str, int, frozenset[str]]] = field(
+        default_factory=set[tuple[str, int, frozenset[str]]]
+    )
+    """Loops that came this far and were left: the next time there is less patience with them."""
+    calls: deque[Seen] = field(default_factory=lambda: deque[Seen](maxlen=REMEMBERED))
+    on_their_way: list[_OnItsWay] = field(default_factory=list[_OnItsWay])
+    refused: list[str] = field(default_factory=list[str])
+
+    def refusal(self, call: ToolCall) -> str | None:
+        """Why a call is not carried out; None lets it through.
+
+        Calls of the same reply that have not come back count as if they came back as before.
+        """
+        before = [*self.calls, *(o.came or o.guess for o in self.on_their_way)]
+        loop = find_loop(before)
+        if loop is not None and self._refuses(loop, call):
+            self.refused.append(call.id)
+            self.went_on = True
+            return f"Not carried out, because {_came_back(loop)}. {self._instead(loop)}"
+        guess = expected(call.name, call.arguments, before)
+        self.on_their_way.append(_OnItsWay(call.id, guess))
+        return None
+
+    def saw(self, settled: EffectSettled, arguments: str) -> None:
+        """Take a settled call into account, in the order in which the calls were made."""
+        if settled.call in self.refused:
+            self.refused.remove(settled.call)
+            return
+        item = next((o for o in self.on_their_way if o.call == settled.call and not o.came), None)
+        early = settled.facts.get("state") in _EARLY
+        if early and item is not None:
+            self.on_their_way.remove(item)
+        elif not early:
+            came = seen(settled, arguments)
+            if item is None:
+                self.on_their_way.append(_OnItsWay(settled.call, came, came))
+            else:
+                item.came = came
+        while self.on_their_way and (first := self.on_their_way[0].came):
+            del self.on_their_way[0]
+            self._take(first)
+
+    def _take(self, call: Seen) -> None:
+        if self._is_new_plan(call):
+            self.replanned = True
+            return
+        self.calls.append(call)
+        loop = find_loop(self.calls)
+        if self.loop is not None and (loop is None or loop.identity != self.loop.identity):
+            if self.refusing:
+                self.left.add(self.loop.identity)
+            self.refusing = self.named = self.replanned = self.went_on = False
+            self.strikes = 0
+        self.loop = loop
+        self.went_on = self.went_on or self.refusing
+
+    def _is_new_plan(self, call: Seen) -> bool:
+        if not self.refusing or self.loop is None or self.replanned or call.failed:
+            return False
+        return call.tool == "plan" and not self.loop.goes_on_with(call.tool, call.arguments)
+
+    def sentence(self) -> str | None:
+        """What to say after a step.
+
+        Raises:
+            LoopGoesOn: the loop was named and refused, and it goes on.
+        """
+        # What never came back was lost with an error that ended the step.
+        self.on_their_way = [o for o in self.on_their_way if o.came]
+        loop, went_on, self.went_on = self.loop, self.went_on, False
+        if loop is None:
+            return None
+        if self.refusing:
+            self.strikes += went_on
+            if self.strikes >= PATIENCE:
+                raise LoopGoesOn(loop.evidence())
+            return None
+        if len(loop.calls) >= self._refused_at(loop):
+            self.refusing = True
+            return f"Stop: {_came_back(loop)}, and the next one is refused. {self._instead(loop)}"
+        if self.named:
+            return None
+        self.named = True
+        return f"Change the approach or say what is in the way, because {_came_back(loop)}."
+
+    def fresh(self) -> None:
+        """Another model has taken over: it gets its own warnings, but not its own round."""
+        self.strikes, self.replanned, self.went_on = 0, False, False
+
+    def _refuses(self, loop: Loop, call: ToolCall) -> bool:
+        if len(loop.calls) < self._refused_at(loop):
+            return False
+        known = self.loop is not None and loop.identity == self.loop.identity
+        if known and self.replanned and len(loop.calls) < loop.most:
+            return False
+        return loop.goes_on_with(call.name, canonical(call.arguments))
+
+    def _refused_at(self, loop: Loop) -> int:
+        return loop.named_at if loop.identity in self.left else loop.refused_at
+
+    def _instead(self, loop: Loop) -> str:
+        if self.can_plan and all(call.tool != "plan" for call in loop.calls):
+            return "Call `plan` with what you will try instead, or make another call."
+        return "Make another call, or answer."
+
+
+def _came_back(loop: Loop) -> str:
+    times = len(loop.calls) // loop.period
+    if not loop.varies:
+        return f"{loop.names()} came back the same {times} times"
+    tools = ", ".join(dict.fromkeys(call.tool for call in loop.calls))
+    what = "answer" if loop.kind == "answer" else "error"
+    return f"calls of {tools} with other arguments came back with the same {what} {times} times"
 
 
 @dataclass
 class Guards:
-    """Watches the results of a turn. Everything it knows comes from what was settled."""
+    """What is said to the model when it goes wrong, and when it must come to an end."""
 
     plan: Callable[[], Sequence[dict[str, str]]]
-    calls: list[tuple[str, str, bool]] = field(default_factory=list[tuple[str, str, bool]])
-    """(tool, fingerprint of arguments and result, ok) of this turn's calls."""
-    spoken: dict[str, int] = field(default_factory=dict[str, int])
+    closing: Callable[[], bool] = lambda: False
+    """Only the reserve for ending well is left of the budget."""
+    wrap_up: str = WRAP_UP
+    can_plan: bool = True
+    """There is a tool ``plan``."""
+    watch: LoopWatch = field(init=False)
+    _broken: tuple[str, int] = ("", 0)
+    """The tool whose calls failed in a row up to now, and how many of them."""
+    _broken_said: bool = False
+    _closing_said: bool = False
+    _plan_said: int = 0
+    _pieces: list[str] = field(default_factory=list[str])
+    """Texts of the replies before this one that were cut off."""
+
+    def __post_init__(self) -> None:
+        self.watch = LoopWatch(self.can_plan)
+
+    def refusal(self, call: ToolCall) -> str | None:
+        """Why a call must not be carried out; None lets it through."""
+        return self.watch.refusal(call)
 
     def saw(self, settled: EffectSettled, arguments: str) -> None:
-        """Remember one carried-out call."""
-        if settled.facts.get("state") in {"proposed", "running"}:
-            # It came back early because the person spoke; to wait on with the same call is right.
-            return
-        # A new cell has a new id; the same cell proposed again is still the same call.
-        text = settled.text.replace(str(settled.facts.get("cell") or "\0"), "")
-        mark = hashlib.sha256(f"{arguments}\0{text}".encode("utf-8", "replace"))
-        self.calls.append((settled.tool, mark.hexdigest()[:16], settled.ok))
+        """Remember one settled call, a refused one too."""
+        self.watch.saw(settled, arguments)
+        state = settled.facts.get("state")
+        if settled.ok:
+            self._broken, self._broken_said = ("", 0), False
+        elif state not in _EARLY and state != "skipped":
+            tool, times = self._broken
+            if tool != settled.tool:
+                times, self._broken_said = 0, False
+            self._broken = (settled.tool, times + 1)
 
     def nudge(self, reply: Reply) -> tuple[str, str] | None:
         """The rule that speaks now and its sentence, or None.
 
         Raises:
-            Paused: the same calls went on after the loop was named ``PATIENCE`` times.
+            LoopGoesOn: the same calls went on after they were named and refused.
         """
-        last = self.calls[-REPEATS:]
-        if reply.calls and len(last) == REPEATS and len(set(last)) == 1:
-            return self._loop(last[0][0])
-        broken = self.calls[-2:]
-        same_tool = len(broken) == 2 and broken[0][0] == broken[1][0]
-        if reply.calls and same_tool and not any(ok for _, _, ok in broken):
-            return self._say(
-                "broken call",
-                f"Two calls of {broken[0][0]} in a row did not work. Read what came back, call"
-                f" manual(tool={broken[0][0]!r}), then try another way.",
+        return self._after_calls() if reply.calls else self._after_text(reply)
+
+    def answer(self, reply: Reply) -> str:
+        """The final answer, with the pieces of it that were cut off before."""
+        rest = f"{reply.text} {CUT_OFF}" if reply.stop == "length" else reply.text
+        return "".join([*self._pieces, rest])
+
+    def fresh(self) -> None:
+        """Another model has taken over."""
+        self.watch.fresh()
+        self._broken, self._broken_said, self._plan_said = ("", 0), False, 0
+
+    def _after_calls(self) -> tuple[str, str] | None:
+        self._plan_said = 0
+        self._pieces.clear()
+        if text := self.watch.sentence():
+            return "loop", text
+        tool, times = self._broken
+        if times >= 2 and not self._broken_said:
+            self._broken_said = True
+            return "broken call", (
+                f"{times} calls of {tool} in a row did not work. Read what came back, look what"
+                f" {tool} takes, then try another way."
             )
-        unfinished = [item["step"] for item in self.plan() if item.get("state") != "done"]
-        if not reply.calls and unfinished:
-            return self._say(
-                "unfinished plan",
-                f"The plan still has open items, the first is {unfinished[0]!r}. Go on with it, or"
-                " update the plan to say why it is dropped.",
-            )
+        if self.closing() and not self._closing_said:
+            self._closing_said = True
+            return "closing", self.wrap_up
         return None
 
-    def _loop(self, tool: str) -> tuple[str, str] | None:
-        if self.spoken.get("loop", 0) >= PATIENCE:
-            raise Paused(
-                f"the intern repeats the same call of {tool} and gets the same result",
-                why=f"it was told so {PATIENCE} times and went on",
-                do="steer it with `%intern steer <what to do instead>`, then `%intern resume`",
+    def _after_text(self, reply: Reply) -> tuple[str, str] | None:
+        if reply.stop == "length" and len(self._pieces) < CONTINUED:
+            self._pieces.append(reply.text)
+            return "cut off", (
+                "Your reply was cut off at its length limit. What you wrote is kept: go on exactly"
+                " where it stops, and come to an end soon."
             )
-        del self.calls[-REPEATS:]
-        return self._say(
-            "loop",
-            f"The last {REPEATS} calls of {tool} were identical and so were their results. Do"
-            " something else: change the approach, or say what is in the way.",
-        )
-
-    def _say(self, rule: str, text: str) -> tuple[str, str] | None:
-        if rule != "loop" and self.spoken.get(rule, 0) >= PATIENCE:
-            return None
-        self.spoken[rule] = self.spoken.get(rule, 0) + 1
-        return rule, text
+        unfinished = [item["step"] for item in self.plan() if item.get("state") != "done"]
+        if unfinished and self._plan_said < PATIENCE and not self.closing():
+            self._plan_said += 1
+            self._pieces.clear()
+            return "unfinished plan", (
+                f"The plan still has open items, the first is {unfinished[0]!r}. Go on with it, or"
+                " update the plan to say why it is dropped."
+            )
+        return None
