@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.commands import Mode, ModelRole
 from mlintern_jupyter.jobs import JobState
 from mlintern_jupyter.usage import Limits, Spent
 
@@ -33,6 +33,60 @@ class PendingCellView:
     """What the static guard of mode ``auto`` has against running it unasked; empty if nothing."""
     cost: str
     """What running it costs, in words: a job's price or cap; empty for a cell without a job."""
+
+
+@dataclass(frozen=True)
+class AskView:
+    """A tool call that waits for a yes or a no.
+
+    What a model wrote in it is shown with hidden characters (bidirectional marks, zero width) as
+    ``\\u`` escapes: what reads harmless must be harmless.
+    """
+
+    call: str
+    tool: str
+    arguments: str
+    """One a line, the lines of a longer text indented below its name; the middle of a very long
+    one is left out, and said to be."""
+    effects: tuple[str, ...]
+    """Empty: nobody knows what it would do."""
+    why: str
+    """The rule that asks."""
+    price_usd: float | None
+    """``None``: unknown."""
+    visibility: str
+    """Who can see what it leaves behind: here, private, public or unknown."""
+    sources: tuple[str, ...]
+    """Untrusted text that was read since the person spoke last."""
+    agent: str
+    """Role of the sub-agent that asks; empty: the intern itself."""
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """A sub-agent of the turn."""
+
+    agent: str
+    role: str
+    task: str
+    state: str
+    """``working``, ``completed``, or how else it ended; ``unfinished`` if its turn ended first."""
+    steps: int
+    doing: str
+    """Names of the tools it uses right now."""
+    reason: str
+    """Why it could not go on."""
+
+
+@dataclass(frozen=True)
+class CompactionView:
+    """The last time that room was made in the intern's window."""
+
+    step: int
+    why: str
+    """``full``, ``refused`` (by the provider) or ``asked`` (by the person)."""
+    tokens_before: int
+    tokens_after: int
 
 
 @dataclass(frozen=True)
@@ -116,6 +170,10 @@ class SessionView:
     """Why the turn is held; empty if it is not."""
     mode: Mode
     model: str
+    models: dict[ModelRole, str]
+    """Model of each role that has one of its own; ``main`` is always there."""
+    on_fallback: bool
+    """The main model is down, or went in circles, and the fallback does its work."""
     magic_cell_id: str
     magic_source: str
     """Text of the magic cell, to put it back if it was deleted."""
@@ -129,13 +187,22 @@ class SessionView:
     context_used: int
     """Tokens of the last prompt and reply."""
     context_tokens: int | None
-    """The model's window; ``None`` if unknown."""
+    """The model's window; ``None`` before the first turn of this kernel."""
+    context_assumed: bool
+    """Nobody knows the model's window: that number is a careful guess."""
+    compaction: CompactionView | None
+    closing: bool
+    """What is left of the budget is kept for the final evaluation and saving."""
     plan: tuple[PlanItemView, ...]
     activity: str
     cells: int
     cell_ids: tuple[str, ...]
     """Every cell of the session, in order; a mark with another id is a copy."""
+    asks: tuple[AskView, ...]
+    """Tool calls that wait for a yes or a no."""
     pending: tuple[PendingCellView, ...]
+    agents: tuple[AgentView, ...]
+    """Sub-agents at work, and the last ones that ended; at most ten."""
     allowed_kinds: tuple[str, ...]
     best: ScoreView | None
     sources: tuple[SourceView, ...]

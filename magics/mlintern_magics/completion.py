@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from mlintern_jupyter.commands import ModelRole
 from mlintern_jupyter.config import record_root
 from mlintern_jupyter.options import MODES, OPTIONS
 from mlintern_magics.intern import VERBS
@@ -84,9 +85,18 @@ def _for_line(earlier: list[str]) -> Iterable[str]:
         return VERBS
     if earlier == ["mode"]:
         return MODES
+    if earlier[0] == "model":
+        return _for_model(earlier[1:])
     if len(earlier) == 1 and earlier[0] in _OF_A_SESSION:
         return _sessions()
     return ()
+
+
+def _for_model(earlier: list[str]) -> Iterable[str]:
+    if earlier[-1:] == ["--role"]:
+        return get_args(ModelRole)
+    named = any(not word.startswith("--") for word in earlier)
+    return ["--role"] if named else [*_models(), "--role"]
 
 
 def _benchmarks() -> Iterable[str]:

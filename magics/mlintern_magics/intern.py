@@ -37,8 +37,12 @@ VERBS = {
     "status": "where the intern stands (also without a word)",
     "next": "show what it wrote and its next code cell, where no page does (VS Code, Colab, shell)",
     "skip": "[reason]: refuse the code cell that `next` showed",
+    "approve": "[CALL]: allow, once, what it asks; without CALL if it asks one thing",
+    "refuse": "[CALL] [reason]: say no to what it asks",
     "steer": "TEXT: tell it something; it reads this before its next step",
     "mode": "review | auto | unattended: switch while it works",
+    "model": "[NAME] [--role main|research|compaction|fallback]: show the models, or switch one",
+    "compact": "make room in the model's window before its next call",
     "pause": "no further model call until `continue`",
     "continue": "let a paused turn go on",
     "stop": "end its turn; cells and jobs go on",
@@ -46,7 +50,9 @@ VERBS = {
     "resume": "[SESSION]: go on with an unfinished session; spends again",
     "sessions": "the sessions of this folder",
     "experiments": "[SESSION]: its trainings and evaluations",
-    "cost": "[SESSION]: what it used",
+    "cost": "[SESSION]: what it used, by kind of model call",
+    "tools": "what it can do, and what of that asks you first",
+    "mcp": "the MCP servers, and what is wrong with one",
     "export": "[PATH]: the notebook, made again from the record",
     "help": "this list",
 }
@@ -145,22 +151,28 @@ class InternMagics(Magics):
             print(verbs_text())  # noqa: T201
             return
         interns = self.interns()
-        archive = interns.archive
+        archive, verbs = interns.archive, interns.verbs
         actions: dict[str, Callable[[str], Any]] = {
             "": interns.status,
             "status": interns.status,
             "next": interns.next,
             "skip": interns.skip,
-            "steer": interns.steer,
-            "mode": interns.mode,
-            "pause": interns.pause,
-            "continue": interns.go_on,
-            "stop": interns.stop,
+            "approve": verbs.approve,
+            "refuse": verbs.refuse,
+            "steer": verbs.steer,
+            "mode": verbs.mode,
+            "model": verbs.model,
+            "compact": verbs.compact,
+            "pause": verbs.pause,
+            "continue": verbs.go_on,
+            "stop": verbs.stop,
             "panel": lambda _: self.open_panel(),
             "resume": interns.resume,
             "sessions": archive.sessions,
             "experiments": archive.experiments,
             "cost": archive.cost,
+            "tools": verbs.tools,
+            "mcp": verbs.mcp,
             "export": archive.export,
         }
         action = actions.get(word)

@@ -16,6 +16,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from mlintern_jupyter.errors import InternError
+from mlintern_jupyter.session.asked import ask_text
 from mlintern_jupyter.session.interns import Interns
 from mlintern_jupyter.session.standing import session_view
 
@@ -33,15 +34,23 @@ class Panel:
         self._interns = interns
         self.status = widgets.HTML()
         self.pending = widgets.HTML()
+        self.question = widgets.HTML()
+        self.reason = widgets.Text(placeholder="why not (optional)")
+        self.allow = self._button("Allow once", self._allow)
+        self.refuse = self._button("Refuse", self._refuse)
+        self._call = ""
+        """The question that is shown: an answer is to it, whatever else was asked meanwhile."""
         self.said = widgets.HTML()
         self.steer = widgets.Text(placeholder="tell the intern something", continuous_update=False)
         self.tell = self._button("Steer", self._steer)
-        self.stop = self._button("Stop", lambda interns: interns.stop())
+        self.stop = self._button("Stop", lambda interns: interns.verbs.stop())
         self.hold = self._button("Pause", self._pause_or_continue)
         self.refresh = self._button("Refresh", lambda interns: "")
         self.box = widgets.VBox(
             [
                 self.status,
+                self.question,
+                widgets.HBox([self.allow, self.refuse, self.reason]),
                 self.pending,
                 widgets.HBox([self.steer, self.tell]),
                 widgets.HBox([self.hold, self.stop, self.refresh]),
@@ -68,6 +77,11 @@ class Panel:
         view = None if interns.session is None else session_view(interns.session)
         self.status.value = _pre(interns.status())
         waiting = view.pending if view is not None else ()
+        asks = view.asks if view is not None and view.running else ()
+        self._call = asks[0].call if asks else ""
+        self.question.value = _pre(ask_text(asks[0]) if asks else "nothing is asked")
+        for control in (self.allow, self.refuse, self.reason):
+            control.disabled = not asks
         lines = [f"waits for you: {cell.kind} `{cell.first_line}` {cell.why}" for cell in waiting]
         self.pending.value = _pre("\n".join(lines) or "no cell waits for you")
         self.hold.description = "Continue" if view is not None and view.held else "Pause"
@@ -89,13 +103,21 @@ class Panel:
         self.draw()
 
     def _steer(self, interns: Interns) -> str:
-        said = interns.steer(self.steer.value.strip())
+        said = interns.verbs.steer(self.steer.value.strip())
         self.steer.value = ""
         return said
 
+    def _allow(self, interns: Interns) -> str:
+        return interns.verbs.answer(self._call, yes=True)
+
+    def _refuse(self, interns: Interns) -> str:
+        said = interns.verbs.answer(self._call, yes=False, reason=self.reason.value.strip())
+        self.reason.value = ""
+        return said
+
     def _pause_or_continue(self, interns: Interns) -> str:
-        session = interns.session
-        return interns.go_on() if session is not None and session.state.held else interns.pause()
+        session, verbs = interns.session, interns.verbs
+        return verbs.go_on() if session is not None and session.state.held else verbs.pause()
 
     def _after_cell(self, _: Any) -> None:
         self.draw()

@@ -9,9 +9,10 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.record.experiments import experiments_text
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.assemble import load
 from mlintern_jupyter.session.card import money
 from mlintern_jupyter.session.identity import SessionFolder, session_folders
+from mlintern_jupyter.session.inventory import kinds_text
+from mlintern_jupyter.session.roles import load
 from mlintern_jupyter.session.session import Session
 
 
@@ -43,11 +44,14 @@ class Archive:
         """What a session used; unknown is said to be unknown."""
         state = self._state(name)
         usage = state.spent.usage
-        return (
+        whole = (
             f"session {state.session}: {state.spent.steps} steps, {usage.input_tokens:,} prompt"
             f" tokens ({usage.cached_tokens:,} cached), {usage.output_tokens:,} output tokens,"
             f" {money(state)}; limits: {state.limits.as_text()}"
         )
+        unmetered = bool(state.options.get("unmetered"))
+        kinds = kinds_text(state.spending.by_kind, unmetered=unmetered)
+        return f"{whole}\n{kinds}" if kinds else whole
 
     def export(self, argument: str) -> str:
         """Build the notebook again from the ledger: ``%intern export [PATH]``."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlintern_jupyter.cells import CARD_MIME
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.asked import effects_text, how_to_answer, inert, price_text
 
 
 def card_text(state: SessionState, note: str = "") -> str:
@@ -22,6 +23,13 @@ def card_text(state: SessionState, note: str = "") -> str:
         done = sum(item["state"] == "done" for item in state.plan)
         now = next((item["step"] for item in state.plan if item["state"] == "active"), "")
         lines += ["", f"plan: {done} of {len(state.plan)} done" + (f" · now: {now}" if now else "")]
+    for asked in state.asks.values():
+        lines += [
+            "",
+            f"waits for your answer: `{inert(asked.tool)}` ({effects_text(asked.effects)};"
+            f" {price_text(asked.price_usd)}). `%intern status` shows what with; without a page:"
+            f" {how_to_answer(asked.call)}",
+        ]
     if state.held:
         lines += ["", f"held: {state.held}"]
     if state.queued_cells:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,22 +15,17 @@ from typing import Any, cast
 from mlintern_jupyter.backends.held import cancel_job, start_job
 from mlintern_jupyter.commands import (
     CancelJob,
-    Command,
-    Continue,
     Mode,
-    Pause,
     ResumeTurn,
-    SetMode,
     StartJob,
     StartTurn,
-    Steer,
     command_from_wire,
 )
 from mlintern_jupyter.config import Config, record_root
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.front_ends import lasting_cell_id
-from mlintern_jupyter.options import MODES, Options
+from mlintern_jupyter.options import Options
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.recall import find_session_mark
 from mlintern_jupyter.record.state import SessionState, fold
@@ -51,6 +45,7 @@ from mlintern_jupyter.session.resume import resume_note, run_setup_again
 from mlintern_jupyter.session.session import Session
 from mlintern_jupyter.session.standing import kernel_view
 from mlintern_jupyter.session.stepping import Stepping
+from mlintern_jupyter.session.verbs import Verbs
 from mlintern_jupyter.views import KernelView
 
 ANSWER_S = 1.5
@@ -88,6 +83,7 @@ class Interns:
         self.hall = Hall(ip, self.bridge)
         self.session: Session | None = None
         self.steps = Stepping(ip, bridge)
+        self.verbs = Verbs(lambda: self.session, config)
         self.archive = Archive(lambda: record_root(config()), lambda: self.session)
 
     # the cell magic ---------------------------------------------------------------------------
@@ -216,21 +212,8 @@ class Interns:
         """Where the intern of this notebook stands, or how to begin."""
         if self.session is None:
             return "no session in this kernel. `%%intern <goal>` starts one; `%intern sessions`"
-        return card_text(self.session.state, f"record: {self.session.folder}")
-
-    def stop(self, _: str = "") -> str:
-        """End the turn; cells and jobs go on."""
-        session = self._working()
-        session.stop()
-        return f"stopping {session.state.session}; jobs go on and are listed by %jobs"
-
-    def steer(self, text: str) -> str:
-        """Tell the running intern something."""
-        if not text:
-            raise UsageError("what should the intern be told?", do="%intern steer <text>")
-        session = self._working()
-        session.submit(Steer(text))
-        return f"told {session.state.session}; it reads this before its next step"
+        card = card_text(self.session.state, f"record: {self.session.folder}")
+        return "\n\n".join(part for part in (card, self.verbs.questions()) if part)
 
     def resume(self, name: str) -> str | Shown:
         """Go on with an unfinished session; the only way, besides the CLI, that spends again."""
@@ -251,42 +234,12 @@ class Interns:
 
     def next(self, _: str = "") -> str:
         """Wait for the next cell or answer; for front ends without the extension."""
-        return self.steps.next(self._open())
+        return self.steps.next(self.verbs.open())
 
     def skip(self, reason: str) -> str:
         """Refuse the proposed cell that waits; for front ends without the extension."""
-        self._open()
+        self.verbs.open()
         return self.steps.skip(reason)
-
-    def pause(self, _: str = "") -> str:
-        """Hold the turn before its next model call."""
-        session = self._working()
-        self._handle(session, Pause())
-        return (
-            f"{session.state.session} makes no further model call until `%intern continue`; what"
-            " runs goes on"
-        )
-
-    def go_on(self, _: str = "") -> str:
-        """Let a held turn go on."""
-        session = self._working()
-        self._handle(session, Continue())
-        # What the person types next must not find it held.
-        end = time.monotonic() + ANSWER_S
-        while session.state.held and time.monotonic() < end:
-            time.sleep(0.02)
-        return f"{session.state.session} goes on"
-
-    def mode(self, word: str) -> str:
-        """Switch the mode of the open session."""
-        session = self._open()
-        if word not in MODES:
-            raise UsageError(
-                f"there is no mode {word!r}" if word else f"the mode is {session.state.mode}",
-                do=f"%intern mode {' | '.join(MODES)}",
-            )
-        self._handle(session, SetMode(word))
-        return f"{session.state.session} is in mode {word} from now on"
 
     def close(self) -> None:
         """For unloading: stop what runs and take the hooks out."""
@@ -295,24 +248,6 @@ class Interns:
             self.session.close()
         self.steps.close()
         self.hall.close()
-
-    # helpers ----------------------------------------------------------------------------------
-
-    def _working(self) -> Session:
-        if self.session is None or not self.session.working:
-            raise UsageError("no intern is at work here", do="`%%intern <goal>` starts one")
-        return self.session
-
-    def _open(self) -> Session:
-        if self.session is None:
-            raise UsageError(
-                "no session is open in this kernel",
-                do="`%%intern <goal>` starts one, `%intern resume` goes on with an unfinished one",
-            )
-        return self.session
-
-    def _handle(self, session: Session, command: Command) -> None:
-        session.handle(command, mode_cap=self.config().mode_cap)
 
     # the wire -----------------------------------------------------------------------------------
 
@@ -348,7 +283,7 @@ class Interns:
             return
         if self.session is None or self.session.state.session != session:
             raise UsageError(f"session {session} is not open in this kernel")
-        self._handle(self.session, command)
+        self.verbs.handle(self.session, command)
 
 
 def _briefly(work: Callable[[], object]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from mlintern_jupyter.cells import source_sha256
 from mlintern_jupyter.event_json import to_wire
 from mlintern_jupyter.events import (
+    Answered,
+    Asked,
     CellEnded,
     EffectSettled,
     Fact,
@@ -47,7 +49,7 @@ class WireSink:
 
 
 class CardSink:
-    """Redraws the card: now and then while the turn runs, and once when it ends."""
+    """Redraws the card: now and then while the turn runs, at a question, and when it ends."""
 
     def __init__(
         self,
@@ -63,10 +65,10 @@ class CardSink:
         self._last = time.monotonic()
 
     def fact(self, number: int, fact: Fact) -> None:
-        """Redraw when the turn ended, or when the card is old enough."""
+        """Redraw when the turn ended, a question came or went, or the card is old enough."""
         del number
         now = time.monotonic()
-        if isinstance(fact, TurnEnded) or now - self._last >= MIN_GAP_S:
+        if isinstance(fact, TurnEnded | Asked | Answered) or now - self._last >= MIN_GAP_S:
             self._last = now
             note = "" if isinstance(fact, TurnEnded) else self._note
             self._show(card_bundle(self._state, note, self._record))

@@ -18,17 +18,23 @@ from mlintern_jupyter.backends.held import dollars
 from mlintern_jupyter.backends.job_views import job_views
 from mlintern_jupyter.bench.catalogue import names as benchmark_names
 from mlintern_jupyter.bench.readiness import ABILITIES_MISSING
-from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.commands import Mode, ModelRole
 from mlintern_jupyter.config import load_config
 from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.events import Compacted
 from mlintern_jupyter.models.names import providers, resolve
 from mlintern_jupyter.policy.autorun import may_run_alone
 from mlintern_jupyter.record.cell_record import CellRecord
+from mlintern_jupyter.record.conversation import AgentRecord
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.asked import ask_views
 from mlintern_jupyter.session.card import card_text
+from mlintern_jupyter.session.inventory import on_fallback
 from mlintern_jupyter.session.records import record_views
 from mlintern_jupyter.session.session import Session
 from mlintern_jupyter.views import (
+    AgentView,
+    CompactionView,
     KernelView,
     OutcomeView,
     OwnCellView,
@@ -46,6 +52,8 @@ _DATASET = re.compile(r"load_dataset\(\s*(['\"])([\w.-]+/[\w.-]+)\1")
 _MAX_USD = re.compile(r"--max-usd[= ]\$?([\d.]+)")
 _TIMEOUT = re.compile(r"--timeout[= ](\d+(?:\.\d+)?)([smhd])")
 _HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
+AGENTS_KEPT = 10
+TASK_MOST = 400
 _ASKED = lru_cache(maxsize=256)(may_run_alone)
 
 
@@ -91,6 +99,8 @@ def session_view(session: Session) -> SessionView:
             held=state.held,
             mode=cast("Mode", state.mode),
             model=state.model,
+            models=cast("dict[ModelRole, str]", dict(state.models)),
+            on_fallback=on_fallback(state),
             magic_cell_id=state.cell_id,
             magic_source=state.turn_source,
             record=str(session.folder),
@@ -99,8 +109,11 @@ def session_view(session: Session) -> SessionView:
             limits=state.limits,
             spent=state.spent,
             unmetered=bool(state.options.get("unmetered")),
-            context_used=state.last_usage.total,
+            context_used=state.spending.last_usage.total,
             context_tokens=session.context_tokens,
+            context_assumed=bool(getattr(session, "context_assumed", False)),
+            compaction=_compaction(state.main.layout),
+            closing=bool(getattr(session, "closing", bool)()),
             plan=tuple(
                 PlanItemView(i["step"], _PLAN_STATES.get(i["state"], i["state"]))
                 for i in state.plan
@@ -108,7 +121,9 @@ def session_view(session: Session) -> SessionView:
             activity=session.activity,
             cells=len(state.cells),
             cell_ids=tuple(state.cells),
+            asks=ask_views(state),
             pending=tuple(_pending(state, session.wanted())),
+            agents=_agents(state, session.working),
             allowed_kinds=state.allowed_kinds,
             best=best_score(state.runs),
             sources=tuple(_sources(state.cells.values())),
@@ -124,6 +139,41 @@ def session_view(session: Session) -> SessionView:
 def _outcome(state: SessionState) -> OutcomeView | None:
     end = state.outcome
     return None if end is None else OutcomeView(end.outcome, end.reason, end.summary, end.do)
+
+
+def _compaction(made: Compacted | None) -> CompactionView | None:
+    if made is None:
+        return None
+    return CompactionView(made.step, made.why, made.tokens_before, made.tokens_after)
+
+
+def _agents(state: SessionState, working: bool) -> tuple[AgentView, ...]:
+    """Those at work, and the newest of those that ended."""
+    known = list(state.agents.items())
+    ended = [name for name, agent in known if agent.ended is not None]
+    left_out = set(ended[: max(0, len(known) - AGENTS_KEPT)])
+    return tuple(agent_view(name, agent, working) for name, agent in known if name not in left_out)
+
+
+def agent_view(name: str, agent: AgentRecord, working: bool) -> AgentView:
+    """A sub-agent as its facts say.
+
+    Args:
+        name: of the sub-agent.
+        agent: its record.
+        working: whether a turn runs: without one nobody is at work.
+    """
+    end, talk = agent.ended, agent.conversation
+    unsaid = "working" if working else "unfinished"
+    return AgentView(
+        agent=name,
+        role=agent.started.role,
+        task=agent.started.task[:TASK_MOST],
+        state=unsaid if end is None else end.outcome,
+        steps=talk.step,
+        doing=", ".join(call.name for call in talk.pending) if end is None and working else "",
+        reason="" if end is None else end.reason,
+    )
 
 
 def _pending(state: SessionState, wanted: Collection[str]) -> Iterable[PendingCellView]:

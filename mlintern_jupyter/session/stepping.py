@@ -8,6 +8,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.front_ends import advice, front_end, replaces_cells
 from mlintern_jupyter.hosts.ipython import StepPeer
+from mlintern_jupyter.session.asked import ask_text, ask_views
 from mlintern_jupyter.session.card import card_text
 from mlintern_jupyter.session.session import Session
 
@@ -49,10 +50,14 @@ class Stepping:
     def next(self, session: Session) -> str:
         """Wait for the next thing of the intern, show it, and say what to do with it."""
         peer = self._mine()
-        said = peer.step(lambda: not session.working, lambda: bool(session.state.held))
+        state = session.state
+        said = peer.step(lambda: not session.working, lambda: bool(state.held or state.asks))
         if said:
             return said
-        held = session.state.held
+        with session.reading():
+            held, asks = state.held, ask_views(state)
+        if session.working and asks:
+            return "\n\n".join(ask_text(ask) for ask in asks)
         if session.working and held:
             return f"the intern is held: {held}. `%intern continue` lets it go on"
         return card_text(session.state, f"record: {session.folder}")
