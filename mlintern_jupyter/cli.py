@@ -2,8 +2,8 @@
 
 ``mlintern run GOAL --notebook out.ipynb --model ... --mode unattended --budget USD`` works in a
 real notebook with a real kernel, and leaves it as the record. Exit codes: 0 completed, 1 failed,
-2 bad usage, 3 limit, 4 paused, 130 interrupted. ``mlintern status|stop|steer`` speak to a session
-that is open in a kernel, headless or not (``remote``).
+2 bad usage, 3 limit, 4 paused, 130 interrupted. ``mlintern status|stop|steer|approve|refuse`` speak
+to a session that is open in a kernel, headless or not (``remote``).
 """
 
 from __future__ import annotations

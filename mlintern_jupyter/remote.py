@@ -1,4 +1,6 @@
-"""``mlintern status|stop|steer``: a session in somebody's kernel, seen and told from a terminal.
+"""A session in somebody's kernel, seen and told from a terminal.
+
+``mlintern status|stop|steer|approve|refuse``.
 
 The way is the page's: a request on the kernel's control channel, which is answered while a cell
 runs. Which kernel that is stands in the lock file of the session's record, as the path of its
@@ -16,18 +18,21 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any, cast
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from mlintern_jupyter.backends.job_views import job_views
-from mlintern_jupyter.commands import Steer, Stop
+from mlintern_jupyter.commands import Answer, Steer, Stop
 from mlintern_jupyter.config import RECORD_FOLDER, record_root
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.lock import Holder, read_holder
 from mlintern_jupyter.record.state import fold
+from mlintern_jupyter.session.asked import ask_text, inert, named
 from mlintern_jupyter.session.identity import session_folders
+from mlintern_jupyter.views import AskView
 from mlintern_jupyter.wire import (
     CONTROL_REQUEST,
     PING_TIMEOUT_S,
@@ -56,7 +61,7 @@ class Found:
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add status, stop and steer to the command line's parser."""
+    """Add what speaks to a session to the command line's parser."""
     status = verbs.add_parser("status", help="list the sessions of a folder, or show one")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     status.set_defaults(action=_status)
@@ -66,7 +71,13 @@ def add_verbs(verbs: Any) -> None:
     steer = verbs.add_parser("steer", help="tell a session something before its next step")
     steer.add_argument("text", nargs="+", metavar="TEXT")
     steer.set_defaults(action=_steer)
-    for verb in (status, stop, steer):
+    approve = verbs.add_parser("approve", help="allow, once, what a session asks")
+    approve.add_argument("words", nargs="*", metavar="CALL", help="as `mlintern status` prints it")
+    approve.set_defaults(action=_answer, yes=True)
+    refuse = verbs.add_parser("refuse", help="say no to what a session asks")
+    refuse.add_argument("words", nargs="*", metavar="CALL [REASON]")
+    refuse.set_defaults(action=_answer, yes=False)
+    for verb in (status, stop, steer, approve, refuse):
         verb.add_argument("--session", metavar="NAME", help="as `mlintern status` prints it")
         verb.add_argument("--folder", type=Path, help="where the notebook is (default: here)")
 
@@ -161,6 +172,8 @@ def _status(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{'* ' if session['open'] else '  '}{session['line']}\n")
         if session["now"]:
             sys.stdout.write(f"    {session['now']}\n")
+        for asked in _asks(session["view"]):
+            sys.stdout.write(indent(_question(asked), "    ") + "\n")
     return 0
 
 
@@ -182,6 +195,19 @@ def _steer(arguments: argparse.Namespace) -> int:
     _must_work(found, holder, "nobody would read this now")
     ask(holder, SendCommand(found.session, asdict(Steer(text))))
     sys.stdout.write(f"told {found.session}; it reads this before its next step\n")
+    return 0
+
+
+def _answer(arguments: argparse.Namespace) -> int:
+    found, holder = _opened(arguments)
+    asks = _asks(_view(found, ask(holder, AskStatus(whole=True))))
+    call, reason = named([each["call"] for each in asks], " ".join(arguments.words))
+    if arguments.yes and reason:
+        raise UsageError(f"{reason.split()[0]} is no open question", do=f"mlintern approve {call}")
+    ask(holder, SendCommand(found.session, asdict(Answer(call, arguments.yes, reason))))
+    tool = next(each["tool"] for each in asks if each["call"] == call)
+    said = "allowed, once" if arguments.yes else "refused"
+    sys.stdout.write(f"{said}: {tool} ({inert(call)})\n")
     return 0
 
 
@@ -283,11 +309,25 @@ def _standing(found: Found) -> dict[str, Any]:
     except InternError as error:
         return said | {"now": error.what}
     working = found.session in reply.get("active", [])
-    whole = cast("dict[str, Any]", reply.get("view") or {})
-    shown = cast("dict[str, Any] | None", whole.get("session"))
-    view = shown if shown is not None and shown.get("session") == found.session else None
+    view = _view(found, reply)
     now = _now(view, working, len(reply.get("wanted", [])))
     return said | {"working": working, "view": view, "now": f"{now} ({found.holder.as_text()})"}
+
+
+def _view(found: Found, reply: dict[str, Any]) -> dict[str, Any] | None:
+    """What a page would show of this session, if it is the one open there."""
+    whole = cast("dict[str, Any]", reply.get("view") or {})
+    shown = cast("dict[str, Any] | None", whole.get("session"))
+    return shown if shown is not None and shown.get("session") == found.session else None
+
+
+def _asks(view: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The open questions; none in a kernel that runs a version from before there were any."""
+    return list((view or {}).get("asks", ()))
+
+
+def _question(asked: dict[str, Any]) -> str:
+    return ask_text(AskView(**asked), command="mlintern")
 
 
 def _now(view: dict[str, Any] | None, working: bool, wanted: int) -> str:
@@ -296,6 +336,8 @@ def _now(view: dict[str, Any] | None, working: bool, wanted: int) -> str:
         return "open, no turn runs"
     if view is not None and view.get("held"):
         return f"held: {view['held']}"
+    if asks := len(_asks(view)):
+        return f"waits for your answer to {'a question' if asks == 1 else f'{asks} questions'}"
     if wanted:
         cells = "a cell" if wanted == 1 else f"{wanted} cells"
         return f"waits for a person to run or skip {cells}"

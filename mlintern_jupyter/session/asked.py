@@ -76,8 +76,8 @@ def inert(name: str) -> str:
     return one_line(name).replace("`", "'")
 
 
-def ask_text(ask: AskView) -> str:
-    """A question in words, with how to answer it without a page."""
+def ask_text(ask: AskView, command: str = "%intern") -> str:
+    """A question in words, with how to answer it without a page, by ``%intern`` or ``mlintern``."""
     who = f"the {ask.agent} sub-agent" if ask.agent else "the intern"
     lines = [
         f"{who} asks to use {ask.tool} ({inert(ask.call)})",
@@ -88,13 +88,13 @@ def ask_text(ask: AskView) -> str:
     if ask.sources:
         lines.append(f"  untrusted text it had read: {', '.join(ask.sources)}")
     lines += [_INDENT + line for line in ask.arguments.split("\n")]
-    return "\n".join([*lines, f"  {how_to_answer(ask.call)}"])
+    return "\n".join([*lines, f"  {how_to_answer(ask.call, command)}"])
 
 
-def how_to_answer(call: str) -> str:
+def how_to_answer(call: str, command: str = "%intern") -> str:
     """The two answers, as the person types them."""
     name = inert(call)
-    return f"`%intern approve {name}` allows it once, `%intern refuse {name} [reason]` does not"
+    return f"`{command} approve {name}` allows it once, `{command} refuse {name} [reason]` does not"
 
 
 def effects_text(effects: Collection[str]) -> str:
