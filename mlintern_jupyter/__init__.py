@@ -1,8 +1,9 @@
 """A machine-learning intern in your notebook.
 
-``%load_ext mlintern_jupyter`` gives ``%%intern``. A cell of a record needs four names::
+``%load_ext mlintern_jupyter`` gives ``%%intern``. A cell of a record needs four names, and who
+offers the intern a function of their own one more::
 
-    from mlintern_jupyter import benchmark, compare, evaluate, job
+    from mlintern_jupyter import benchmark, compare, evaluate, job, tool
 
 They work without a session, a model or a network, and are loaded when they are first asked for.
 """
@@ -15,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlintern_jupyter.notebook_api import benchmark, evaluate, job
     from mlintern_jupyter.notebook_api.compare import compare
+    from mlintern_jupyter.tools.own import tool
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "benchmark", "compare", "evaluate", "job"]
+__all__ = ["__version__", "benchmark", "compare", "evaluate", "job", "tool"]
 
 _HOME = {
     "benchmark": "mlintern_jupyter.notebook_api",
     "evaluate": "mlintern_jupyter.notebook_api",
     "job": "mlintern_jupyter.notebook_api",
     "compare": "mlintern_jupyter.notebook_api.compare",
+    "tool": "mlintern_jupyter.tools.own",
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ TEXT_LIMIT = 16_000
 FACTS_LIMIT = 16_000
 """Characters. A rendered recipe is the largest fact and fits."""
 DEPTH = 12
+MOST = 20_000
+"""Lists and objects in one value, together."""
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
@@ -26,16 +29,34 @@ def finished(result: ToolResult) -> ToolResult:
 
 
 def as_result(value: Any) -> ToolResult:
-    """A result of whatever a tool returned: a text as it is, anything else as plain JSON."""
+    """A result of whatever a tool returned: a text as it is, data as JSON, the rest as it prints.
+
+    Never raises.
+    """
     if isinstance(value, ToolResult):
         return value
+    return ToolResult(as_text(value))
+
+
+def as_text(value: Any) -> str:
+    """A value as text, whatever it is. Never raises."""
+    try:
+        return _as_text(value)
+    except Exception as error:  # noqa: BLE001
+        # How a stranger's object is read and printed is a stranger's code.
+        return f"[{type(value).__name__} that cannot be printed: {type(error).__name__}]"
+
+
+def _as_text(value: Any) -> str:
     if isinstance(value, str):
-        return ToolResult(value)
+        return value
     if isinstance(value, bytes | bytearray):
-        return ToolResult(bytes(value).decode("utf-8", "replace"))
+        return bytes(value).decode("utf-8", "replace")
     if value is None:
-        return ToolResult("no value")
-    return ToolResult(json.dumps(plain(value), ensure_ascii=False, indent=1))
+        return "no value"
+    if isinstance(value, bool | int | float | Mapping | list | tuple):
+        return json.dumps(plain(value), ensure_ascii=False, indent=1)
+    return str(value)
 
 
 def clipped(text: str, limit: int) -> str:
@@ -52,25 +73,37 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """JSON data of a value: not-a-number becomes null, keys texts, everything unknown its name."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        # Python refuses to print integers of more than 4300 digits.
-        return value if value.bit_length() < 1024 else "[large integer]"
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+def plain(value: Any) -> Any:
+    """JSON data of a value: not-a-number becomes null, keys texts, everything unknown its name.
+
+    What is nested deeper than ``DEPTH`` or comes after ``MOST`` values becomes ``...``, so a value
+    that holds itself ends too.
+    """
+    return _plain(value, 0, itertools.count())
+
+
+def _plain(value: Any, depth: int, seen: Iterator[int]) -> Any:
     if isinstance(value, str):
         return encodable(value)
-    if depth >= DEPTH:
+    if value is None or isinstance(value, bool | int | float):
+        return _plain_number(value)
+    if depth >= DEPTH or next(seen) > MOST:
         return "..."
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
-        return {encodable(str(k)): plain(v, depth + 1) for k, v in items}
+        return {encodable(as_text(k)): _plain(v, depth + 1, seen) for k, v in items}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [plain(item, depth + 1) for item in cast("Sequence[Any]", value)]
+        return [_plain(item, depth + 1, seen) for item in cast("Sequence[Any]", value)]
     return f"[{type(value).__name__}]"
+
+
+def _plain_number(value: float | None) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    # Python refuses to print integers of more than 4300 digits.
+    if isinstance(value, int) and value.bit_length() >= 1024:
+        return "[large integer]"
+    return value
 
 
 def bounded(facts: dict[str, Any], limit: int = FACTS_LIMIT) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from mlintern_jupyter.tools.evaluate import EvaluationTools
 from mlintern_jupyter.tools.experiments import ExperimentTools
 from mlintern_jupyter.tools.inspect_object import InspectionTools
 from mlintern_jupyter.tools.manual import ManualTools
+from mlintern_jupyter.tools.own_notebook import notebook_tools
 from mlintern_jupyter.tools.plan import PlanTools
 from mlintern_jupyter.tools.reading import ReadingTools
 from mlintern_jupyter.tools.recipe import RecipeTools
@@ -29,6 +30,8 @@ def build_tools(
     runs: Callable[[], Sequence[Mapping[str, Any]]],
     facts: Callable[[], Mapping[str, Any]],
     has_secret: Callable[[str], str | None],
+    namespace: Mapping[str, Any] | None = None,
+    more: Sequence[Tool] = (),
 ) -> list[Tool]:
     """Every tool of a session, in the order the model sees them.
 
@@ -38,6 +41,9 @@ def build_tools(
         runs: payloads of the evaluations, jobs and comparisons so far.
         facts: the facts of all results so far merged, the newest winning.
         has_secret: name of the secret a text holds, or None.
+        namespace: the notebook's names, among them functions under ``@tool``.
+        more: tools that come from elsewhere: the person's modules, servers. They stand last, so
+            that the beginning of every prompt stays the same bytes.
     """
     cell_tools = CellTools(cells, has_secret)
     evaluation = EvaluationTools(cell_tools, cells, runs)
@@ -55,14 +61,16 @@ def build_tools(
         _cell(evaluation.compare, {"notebook", "execute"}),
         _read(ExperimentTools(runs).experiments),
         _read(manual.manual),
+        *more,
+        *notebook_tools(namespace or {}, cell_tools),
     ]
     return tools
 
 
 def _cell(function: Function, effects: set[Effect]) -> Tool:
-    """A cell may wait for a person or for a long run, so no clock ends it."""
-    return FunctionTool(function, effects)
+    """A cell may wait for a person or a long run, so no clock ends it; its call finds it again."""
+    return FunctionTool(function, effects, resumes=True)
 
 
 def _read(function: Function) -> Tool:
-    return FunctionTool(function, {"read"}, timeout_s=READ_TIMEOUT_S)
+    return FunctionTool(function, {"read"}, timeout_s=READ_TIMEOUT_S, resumes=True)

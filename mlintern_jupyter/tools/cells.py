@@ -29,7 +29,7 @@ from mlintern_jupyter.events import Activity, CellProposed, Decided, RunRecorded
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.record.state import CellRecord
-from mlintern_jupyter.tools.facts import MARK, facts_of
+from mlintern_jupyter.tools.facts import MARK, facts_of, sources_of
 from mlintern_jupyter.tools.lint import check_cell
 from mlintern_jupyter.tools.pictures import with_pictures
 
@@ -90,6 +90,9 @@ class CellTools:
         if old.cell_type == "markdown":
             await self.rewrite(ctx, cell_id, source)
             return _written(cell_id)
+        if old.call == ctx.call and old.source == source:
+            # This very call changed it, in an earlier process.
+            return await self.wait_cell(ctx, cell_id)
         if record.started or record.ended or record.decided:
             return await self.propose(
                 ctx, kind, source, why, setup=old.setup, sources=old.sources, parents=(cell_id,)
@@ -302,7 +305,12 @@ def outcome_as_result(outcome: CellOutcome, proposed: str) -> ToolResult:
     lines += [line for line in shown.split("\n") if line and not line.startswith(MARK)]
     if outcome.error and outcome.error not in shown:
         lines.append(outcome.error)
-    return ToolResult("\n".join(lines), facts, ok=outcome.state == "done")
+    return ToolResult(
+        "\n".join(lines),
+        facts,
+        ok=outcome.state == "done",
+        sources=sources_of(outcome.cell_id, outcome.outputs),
+    )
 
 
 def _written(cell_id: str) -> ToolResult:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from mlintern_jupyter.cells import CellOutcome
+from mlintern_jupyter.cells import RECORD_MIME, CellOutcome
 from mlintern_jupyter.context.outputs import plain_text, stdout_of
 
 MARK = "facts: "
@@ -100,6 +100,23 @@ def said_by(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     return {k: v for k, v in cast("dict[str, Any]", found).items() if k not in RESERVED}
+
+
+def sources_of(cell_id: str, outputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Where untrusted text in a cell's outputs came from: from it, unless all it shows are scores.
+
+    Whatever code prints may hold rows of somebody's data. Scores and verdicts are written by us; a
+    job's record is not among them, since it quotes the log.
+    """
+    return () if all(map(_is_score, outputs)) else (f"cell {cell_id}",)
+
+
+def _is_score(output: Mapping[str, Any]) -> bool:
+    data = cast("Mapping[str, Any]", output.get("data") or {})
+    record = data.get(RECORD_MIME)
+    if not isinstance(record, Mapping):
+        return False
+    return cast("Mapping[str, Any]", record).get("what") in {"eval", "comparison"}
 
 
 def _picked(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001
         # Importing runs a stranger's code, which may raise anything, SystemExit included.
         told = {"found": False, "error": f"{type(error).__name__}: {error}"[:600]}
-    os.write(answers, json.dumps(told).encode())
+    os.write(answers, json.dumps(told).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import re
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
+from mlintern_jupyter.backends.environment import allowed
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.tools.child import ask_python
 
 TIMEOUT_S = 60.0
 ANSWER_LIMIT = 64 * 1024
@@ -22,21 +20,6 @@ ANSWER_LIMIT = 64 * 1024
 
 _CHILD = Path(__file__).with_name("inspect_child.py")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,9}")
-_ENVIRONMENT = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH",
-    "TMPDIR",
-    "HF_HOME",
-    "SYSTEMROOT",
-    "USERPROFILE",
-]
-"""What a library needs to be imported. No key and no token is among them."""
 
 
 class InspectionTools:
@@ -67,46 +50,21 @@ async def look_up(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     Raises:
         ToolError: it did not answer in time, died, or answered nonsense.
     """
-    # Isolated from the current folder (-P): a file there must not pass for a library.
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-X",
-        "utf8",
-        str(_CHILD),
-        name,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
-        | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"},
-        start_new_session=True,
-    )
+    environment = allowed(os.environ) | {"HF_HUB_OFFLINE": "1"}
     try:
-        async with asyncio.timeout(timeout_s):
-            answer = await _read(process)
+        answer, status = await ask_python(
+            [str(_CHILD), name], timeout_s=timeout_s, limit=ANSWER_LIMIT, env=environment
+        )
     except TimeoutError:
         raise ToolError(
             f"{name} was not found within {timeout_s:.0f} s", why="its library takes that to import"
         ) from None
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
     try:
         return json.loads(answer)
     except ValueError:
         raise ToolError(
-            f"{name} could not be looked up", why=f"its import ended Python ({process.returncode})"
+            f"{name} could not be looked up", why=f"its import ended Python ({status})"
         ) from None
-
-
-async def _read(process: asyncio.subprocess.Process) -> bytes:
-    assert process.stdout is not None
-    answer = b""
-    while len(answer) < ANSWER_LIMIT and (piece := await process.stdout.read(ANSWER_LIMIT)):
-        answer += piece
-    return answer
 
 
 def _not_found(name: str, told: dict[str, Any]) -> ToolError:

@@ -10,24 +10,22 @@ Not covered: SVG, animations, and pictures inside HTML or widgets.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import contextlib
 import json
 import os
-import signal
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from mlintern_jupyter.hosts.plots import BASE64_LIMIT, LONGEST_SIDE, PLOTLY_MIME
 from mlintern_jupyter.messages import ToolResult
+from mlintern_jupyter.tools.child import ask_python
 
 MOST = 2
 """Pictures of one result: its last ones."""
 TIMEOUT_S = 10.0
+ANSWER_LIMIT = 2 * MOST * BASE64_LIMIT
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ENVIRONMENT = [
@@ -92,29 +90,16 @@ def _is_small(picture: str) -> bool:
 
 async def _made(wanted: list[str | dict[str, Any]]) -> list[str | None]:
     """What the helper makes of them; it and its children are gone when this returns."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # a file in the notebook's folder must not pass for a library
-        "-X",
-        "utf8",
-        "-m",
-        "mlintern_jupyter.hosts.picture",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
-        | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
+    environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            answer, _ = await process.communicate(json.dumps(wanted, default=str).encode())
-        made = json.loads(answer)
+        answer, _ = await ask_python(
+            ["-m", "mlintern_jupyter.hosts.picture"],
+            timeout_s=TIMEOUT_S,
+            limit=ANSWER_LIMIT,
+            env=environment | {"OMP_NUM_THREADS": "1"},
+            given=json.dumps(wanted, default=str).encode(),
+        )
+        return json.loads(answer)
     except (TimeoutError, ValueError):
         # Too slow, or dead: the text has to do.
         return [None] * len(wanted)
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    return made

@@ -11,6 +11,7 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.record.state import CellRecord
+from mlintern_jupyter.tools.facts import sources_of
 
 MAX_COUNT = 100
 LINE = 90
@@ -59,11 +60,13 @@ class ReadingTools:
                 do=f"did you mean {near[0]}?" if near else "call read_notebook without cell_id",
             )
         record = self._cells().get(cell_id)
+        sources: tuple[str, ...] = ()
         parts = [f"cell {view.id} {_label(record, view)}", view.source]
         if record is not None and record.ended is not None:
             parts.append(f"--- {record.ended.state} {record.ended.error}".rstrip())
             parts.append(outputs_as_text(record.ended.outputs))
-        return ToolResult("\n".join(part for part in parts if part))
+            sources = sources_of(cell_id, record.ended.outputs)
+        return ToolResult("\n".join(part for part in parts if part), sources=sources)
 
 
 def _label(record: CellRecord | None, view: CellView) -> str:

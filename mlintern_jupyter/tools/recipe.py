@@ -9,7 +9,6 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.recipes.book import STAGES, Book, Recipe
-from mlintern_jupyter.tools.schema import Scalar
 
 
 class RecipeTools:
@@ -23,7 +22,7 @@ class RecipeTools:
         self,
         ctx: ToolContext,
         name: str = "",
-        values: dict[str, Scalar | list[Scalar]] | None = None,
+        values: dict[str, Any] | None = None,
     ) -> ToolResult:
         """List the pages of tested post-training code, or open one with its values filled in.
 

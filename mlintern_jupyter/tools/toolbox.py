@@ -5,16 +5,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from mlintern_jupyter.errors import ToolError
+from mlintern_jupyter.errors import ToolError, UsageError
 from mlintern_jupyter.messages import ToolSpec
 from mlintern_jupyter.protocols import Tool
 
 
 class Toolbox:
-    """Tools by name, in a fixed order: the model's prompt prefix stays the same bytes."""
+    """Tools by name, in a fixed order: the model's prompt prefix stays the same bytes.
+
+    Raises:
+        UsageError: two tools have the same name; none ever takes the place of another.
+    """
 
     def __init__(self, tools: Iterable[Tool]) -> None:
-        self._tools = {tool.spec.name: tool for tool in tools}
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            if tool.spec.name in self._tools:
+                raise UsageError(f"two tools are named {tool.spec.name}", do="rename one of them")
+            self._tools[tool.spec.name] = tool
         self._specs = tuple(tool.spec for tool in self._tools.values())
 
     def specs(self) -> tuple[ToolSpec, ...]:
