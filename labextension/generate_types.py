@@ -38,6 +38,7 @@ CONSTANTS: dict[str, Any] = {
 }
 ALIASES: dict[str, Any] = {
     "Mode": commands.Mode,
+    "ModelRole": commands.ModelRole,
     "JobState": jobs.JobState,
     "CellKind": cells.CellKind,
     "CellState": cells.CellState,

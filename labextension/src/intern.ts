@@ -5,7 +5,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { Engine } from './engine';
 import type { IIntern, IState } from './tokens';
-import type { Command, Mode, ToKernel } from './wire';
+import type { Command, Mode, ModelRole, ToKernel } from './wire';
 
 const LOAD = '%load_ext mlintern_jupyter';
 const FIRST = '%%intern improve nano/mcq --model playbook';
@@ -121,6 +121,19 @@ export class Intern implements IIntern, IDisposable {
     return this.command({ kind: 'SetMode', mode });
   }
 
+  answer(call: string, yes: boolean, reason: string): Promise<boolean> {
+    const session = this.state.view?.session?.session ?? '';
+    return this.ask({ kind: 'command', session, command: { kind: 'Answer', call, yes, reason } });
+  }
+
+  compact(): Promise<void> {
+    return this.command({ kind: 'Compact' });
+  }
+
+  setModel(model: string, role: ModelRole): Promise<void> {
+    return this.command({ kind: 'SetModel', model, role });
+  }
+
   // Jobs -----------------------------------------------------------------------------------
 
   startJob(name: string): Promise<void> {
@@ -179,17 +192,17 @@ export class Intern implements IIntern, IDisposable {
 
   // What is asked --------------------------------------------------------------------------
 
-  private command(command: Command, session?: string): Promise<void> {
+  private async command(command: Command, session?: string): Promise<void> {
     const open = this.state.view?.session?.session;
     if (session === undefined && open === undefined) {
       this.problem('No session is open.', '', 'Run a cell that begins with %%intern.');
-      return Promise.resolve();
+      return;
     }
-    return this.ask({ kind: 'command', session: session ?? open ?? '', command });
+    await this.ask({ kind: 'command', session: session ?? open ?? '', command });
   }
 
-  /** Tell the kernel, and show what it has against it. */
-  private async ask(message: ToKernel): Promise<void> {
+  /** Tell the kernel, and show what it has against it; whether it has nothing. */
+  private async ask(message: ToKernel): Promise<boolean> {
     const reply = await this._engine.link.request(message);
     if (reply === null) {
       this.problem(
@@ -201,6 +214,7 @@ export class Intern implements IIntern, IDisposable {
       this.problem(reply.what, reply.why, reply.do);
     }
     this._engine.link.askSoon();
+    return reply?.ok ?? false;
   }
 
   private mayWrite(): boolean {

@@ -95,6 +95,9 @@ function signalled(state: IState, signal: Signal): IState {
       return { ...state, activity: signal.text };
     case 'JobProgress':
       return state.view ? { ...state, view: progressed(state.view, signal) } : state;
+    default:
+      // Of a kernel that knows more signals than this page.
+      return state;
   }
 }
 

@@ -7,7 +7,7 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
-import type { IKernelView, Mode } from './wire';
+import type { IKernelView, Mode, ModelRole } from './wire';
 
 /** How the page stands to the kernel. */
 export type Connection =
@@ -74,6 +74,11 @@ export interface IIntern {
   /** Interrupt the cell that runs; the intern goes on. */
   interruptCell(): Promise<void>;
   setMode(mode: Mode): Promise<void>;
+  /** The word on a call that asked; whether the kernel took it: the first answer counts. */
+  answer(call: string, yes: boolean, reason: string): Promise<boolean>;
+  /** Make room in the model's window before the next model call. */
+  compact(): Promise<void>;
+  setModel(model: string, role: ModelRole): Promise<void>;
 
   /** Jobs. */
   startJob(name: string): Promise<void>;

@@ -27,7 +27,19 @@ export type ToKernel =
   IHello | IBye | ICellsRead | ICellNotRun | ICellReturned | IAskOutputs | IAskStatus | ISendCommand;
 export type Reply = IRefused | IHelloReply | IStatusReply | IOutputsReply | IDone;
 export type Command =
-  IStartTurn | IResumeTurn | ISteer | IStop | IPause | IContinue | ISetMode | IRunKind | IStartJob | ICancelJob;
+  | IStartTurn
+  | IResumeTurn
+  | ISteer
+  | IStop
+  | IPause
+  | IContinue
+  | ISetMode
+  | IRunKind
+  | IAnswer
+  | ICompact
+  | ISetModel
+  | IStartJob
+  | ICancelJob;
 export type Fact =
   | ISessionStarted
   | ITurnStarted
@@ -51,9 +63,16 @@ export type Fact =
   | INudged
   | IRunRecorded
   | IHeldOutRead
+  | IAsked
+  | IAnswered
+  | ICompacted
+  | IModelChanged
+  | IAgentStarted
+  | IAgentEnded
   | ITurnEnded;
 export type Signal = ITextDelta | IActivity | IJobProgress;
 export type Mode = 'review' | 'auto' | 'unattended';
+export type ModelRole = 'main' | 'research' | 'compaction' | 'fallback';
 export type JobState = 'held' | 'running' | 'completed' | 'failed' | 'cancelled' | 'lost' | 'absent';
 export type CellKind = 'plan' | 'literature' | 'dataset' | 'script' | 'run' | 'eval' | 'plot' | 'note' | 'report';
 export type CellState = 'proposed' | 'queued' | 'running' | 'done' | 'failed' | 'interrupted' | 'skipped' | 'unknown';
@@ -319,6 +338,12 @@ export interface ISessionView {
   held: string;
   mode: Mode;
   model: string;
+  /** Model of each role that has one of its own; `main` is always there. */
+  models: {
+    [k: string]: string;
+  };
+  /** The main model is down, or went in circles, and the fallback does its work. */
+  on_fallback: boolean;
   magic_cell_id: string;
   /** Text of the magic cell, to put it back if it was deleted. */
   magic_source: string;
@@ -331,14 +356,23 @@ export interface ISessionView {
   unmetered: boolean;
   /** Tokens of the last prompt and reply. */
   context_used: number;
-  /** The model's window; `null` if unknown. */
+  /** The model's window; `null` before the first turn of this kernel. */
   context_tokens: number | null;
+  /** Nobody knows the model's window: that number is a careful guess. */
+  context_assumed: boolean;
+  compaction: ICompactionView | null;
+  /** What is left of the budget is kept for the final evaluation and saving. */
+  closing: boolean;
   plan: IPlanItemView[];
   activity: string;
   cells: number;
   /** Every cell of the session, in order; a mark with another id is a copy. */
   cell_ids: string[];
+  /** Tool calls that wait for a yes or a no. */
+  asks: IAskView[];
   pending: IPendingCellView[];
+  /** Sub-agents at work, and the last ones that ended; at most ten. */
+  agents: IAgentView[];
   allowed_kinds: string[];
   best: IScoreView | null;
   sources: ISourceView[];
@@ -361,6 +395,7 @@ export interface ILimits {
 
 /** What a session has used so far. `usd` is `null` once any part of it is unknown. */
 export interface ISpent {
+  /** Replies of the intern itself; those of sub-agents are in `usage` and `usd` only. */
   steps: number;
   usage: IUsage;
   usd: number | null;
@@ -383,11 +418,48 @@ export interface IUsage {
   cached_tokens: number;
 }
 
+/** The last time that room was made in the intern's window. */
+export interface ICompactionView {
+  step: number;
+  /** `full`, `refused` (by the provider) or `asked` (by the person). */
+  why: string;
+  tokens_before: number;
+  tokens_after: number;
+}
+
 /** One line of the plan. */
 export interface IPlanItemView {
   step: string;
   /** `todo`, `active` or `done`. */
   state: string;
+}
+
+/**
+ * A tool call that waits for a yes or a no.
+ *
+ * What a model wrote in it is shown with hidden characters (bidirectional marks, zero width) as
+ * `\u` escapes: what reads harmless must be harmless.
+ */
+export interface IAskView {
+  call: string;
+  tool: string;
+  /**
+   * One a line, the lines of a longer text indented below its name; the middle of a very long
+   * one is left out, and said to be.
+   */
+  arguments: string;
+  /** Empty: nobody knows what it would do. */
+  effects: string[];
+  /** The rule that asks. */
+  why: string;
+  /** `null`: unknown. */
+  price_usd: number | null;
+  /** Who can see what it leaves behind: here, private, public or unknown. */
+  visibility: string;
+  /** Untrusted text that was read since the person spoke last. */
+  sources: string[];
+  /** Role of the sub-agent that asks; empty: the intern itself. */
+  agent: string;
 }
 
 /** A proposed code cell that waits for the person. */
@@ -400,6 +472,20 @@ export interface IPendingCellView {
   asks: string;
   /** What running it costs, in words: a job's price or cap; empty for a cell without a job. */
   cost: string;
+}
+
+/** A sub-agent of the turn. */
+export interface IAgentView {
+  agent: string;
+  role: string;
+  task: string;
+  /** `working`, `completed`, or how else it ended; `unfinished` if its turn ended first. */
+  state: string;
+  steps: number;
+  /** Names of the tools it uses right now. */
+  doing: string;
+  /** Why it could not go on. */
+  reason: string;
 }
 
 /** The best dev score so far, and the baseline it is seen beside. Fractions, not percent. */
@@ -548,6 +634,27 @@ export interface IRunKind {
   kind: 'RunKind';
 }
 
+/** The person's word on a tool call that waits for a yes (`events.Asked`). */
+export interface IAnswer {
+  call: string;
+  yes: boolean;
+  reason: string;
+  kind: 'Answer';
+}
+
+/** Make room in the model's window before the next model call. */
+export interface ICompact {
+  kind: 'Compact';
+}
+
+/** Give a role to another model, from the next model call on. */
+export interface ISetModel {
+  /** As after `--model`. */
+  model: string;
+  role: ModelRole;
+  kind: 'SetModel';
+}
+
 /** Start a held job: the yes to its price. No session is needed for it. */
 export interface IStartJob {
   name: string;
@@ -604,6 +711,8 @@ export interface IReserved {
   step: number;
   tokens: number;
   usd: number | null;
+  agent: string;
+  kind: 'main' | 'research' | 'compaction';
 }
 
 /** A complete model reply, committed before any of its calls runs. */
@@ -614,6 +723,11 @@ export interface IReplied {
   calls: IToolCall[];
   stop: string;
   model: string;
+  /** What the provider wants back untouched with the calls of this reply. */
+  thinking: {
+    [k: string]: unknown;
+  }[];
+  agent: string;
 }
 
 /** One call the model asks for. `arguments` is the raw JSON text as it came. */
@@ -630,6 +744,10 @@ export interface ISettled {
   usage: IUsage;
   usd: number | null;
   seconds: number;
+  /** False: it gave no answer that could be used. */
+  replied: boolean;
+  agent: string;
+  kind: 'main' | 'research' | 'compaction';
 }
 
 /** A validated, approved tool call is about to be carried out. */
@@ -641,6 +759,11 @@ export interface IEffectIntended {
   arguments: {
     [k: string]: unknown;
   };
+  /** sha256 of what was allowed: tool, exact arguments, effects, price and visibility. */
+  grant: string;
+  /** Untrusted text the model had read when it made the call, by where it came from. */
+  sources: string[];
+  agent: string;
 }
 
 /** The result of a tool call, as the model reads it. */
@@ -658,6 +781,9 @@ export interface IEffectSettled {
   seconds: number;
   /** PNG in base64; empty for a model that cannot see. */
   images: string[];
+  /** Where untrusted text in the result came from; empty: from us and the person. */
+  sources: string[];
+  agent: string;
 }
 
 /** The intern's plan, whole. */
@@ -764,6 +890,7 @@ export interface INudged {
   step: number;
   rule: string;
   text: string;
+  agent: string;
 }
 
 /** A training or an evaluation with its numbers, as the cell that made it showed them. */
@@ -780,6 +907,89 @@ export interface IHeldOutRead {
   type: 'HeldOutRead';
   path: string;
   by: string;
+}
+
+/** A tool call waits for a yes that running a cell cannot give. */
+export interface IAsked {
+  type: 'Asked';
+  step: number;
+  call: string;
+  tool: string;
+  arguments: {
+    [k: string]: unknown;
+  };
+  effects: string[];
+  /** The rule that asks. */
+  why: string;
+  /** `null`: unknown. */
+  price_usd: number | null;
+  visibility: string;
+  /** sha256 of exactly what a yes allows, once. */
+  grant: string;
+  /** Untrusted text the model had read since the person spoke last. */
+  sources: string[];
+  agent: string;
+}
+
+/** The person's word on a call that was asked about. */
+export interface IAnswered {
+  type: 'Answered';
+  call: string;
+  yes: boolean;
+  reason: string;
+}
+
+/**
+ * Older parts of a conversation are shown shorter from here on; the ledger keeps all of it.
+ *
+ * Messages are counted from the beginning of the agent's whole conversation.
+ */
+export interface ICompacted {
+  type: 'Compacted';
+  step: number;
+  /** `full`, `refused` (the provider said it does not fit) or `asked` (by the person). */
+  why: string;
+  /** Messages before this one are in the digest. */
+  digested: number;
+  /**
+   * Messages from `digested` up to this one are shown as call and reference, later ones
+   * whole.
+   */
+  referenced: number;
+  pinned: string;
+  digest: string;
+  tokens_before: number;
+  tokens_after: number;
+  agent: string;
+}
+
+/** From here on another model has this role. */
+export interface IModelChanged {
+  type: 'ModelChanged';
+  /** `main`, `research`, `compaction` or `fallback`. */
+  role: string;
+  model: string;
+  /** `the person`, or why the session did it by itself. */
+  why: string;
+}
+
+/** A sub-agent was given a task by a call of the intern; the call names it on a resume. */
+export interface IAgentStarted {
+  type: 'AgentStarted';
+  agent: string;
+  role: string;
+  task: string;
+  call: string;
+  model: string;
+}
+
+/** A sub-agent is done, or cannot go on; its text is the answer to the call. */
+export interface IAgentEnded {
+  type: 'AgentEnded';
+  agent: string;
+  outcome: Outcome;
+  text: string;
+  reason: string;
 }
 
 /** A turn always ends with one of these. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fold, START, Store } from '../src/store';
 import type { Connection } from '../src/tokens';
-import type { Fact, IJobView } from '../src/wire';
+import type { Fact, IJobView, Signal } from '../src/wire';
 import { view } from './doubles';
 
 const seen = view();
@@ -72,6 +72,13 @@ describe('what the intern says', () => {
   it('and any other fact changes nothing here', () => {
     const fact = { type: 'PlanChanged' } as Fact;
     expect(fold(START, { type: 'fact', fact })).toBe(START);
+  });
+
+  it('of a kind that this page does not know changes nothing', () => {
+    const fact = { type: 'ToMorrow' } as unknown as Fact;
+    expect(fold(START, { type: 'fact', fact })).toBe(START);
+    const signal = { type: 'Mood' } as unknown as Signal;
+    expect(fold(START, { type: 'signal', signal })).toBe(START);
   });
 
   it('keeps the newest part of a very long reply', () => {

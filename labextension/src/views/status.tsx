@@ -5,7 +5,7 @@ import * as React from 'react';
 import type { IIntern } from '../tokens';
 import { internIcon } from './icons';
 import { Dot } from './sidebar/parts';
-import { standing } from './words';
+import { questions, standing } from './words';
 
 export class StatusButton extends ReactWidget {
   constructor(
@@ -39,9 +39,11 @@ export class StatusButton extends ReactWidget {
     const said = intern && !intern.isDisposed ? standing(intern.state, trans) : null;
     const session = intern?.state.view?.session ?? null;
     const pending = session?.running ? session.pending.length : 0;
+    const asks = questions(intern?.state).length;
     const words = [
       said && session ? said.word : '',
       session ? trans.__('step %1', session.step) : '',
+      asks ? trans._n('%1 question', '%1 questions', asks, asks) : '',
       pending ? trans.__('%1 to review', pending) : ''
     ].filter(Boolean);
     return (

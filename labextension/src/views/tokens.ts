@@ -19,6 +19,8 @@ export interface ISidebar {
   show(): void;
   /** Open it with the cursor in the box that steers, or on its first control. */
   focus(box: boolean): void;
+  /** Open it with the cursor on the first open question, on none of its buttons. */
+  focusQuestion(): void;
 }
 
 export const ISidebar = new Token<ISidebar>(

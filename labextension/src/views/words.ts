@@ -1,7 +1,7 @@
 /** The intern's states as words in the person's language. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IState } from '../tokens';
-import type { IJobView, IKernelView, ISessionView, Mode } from '../wire';
+import type { IAgentView, IAskView, IJobView, IKernelView, ISessionView, Mode, ModelRole } from '../wire';
 import { dollars } from './format';
 
 /** What a state means for the eye; each is a class of style/base.css. */
@@ -37,7 +37,7 @@ function sessionStanding(session: ISessionView, trans: TranslationBundle): IStan
     if (session.held) {
       return { word: trans.__('Held'), tone: 'wait' };
     }
-    return session.pending.length > 0
+    return session.pending.length > 0 || session.asks.length > 0
       ? { word: trans.__('Waits for you'), tone: 'wait' }
       : { word: trans.__('Working'), tone: 'work' };
   }
@@ -113,6 +113,95 @@ export function jobWord(job: IJobView, trans: TranslationBundle): IStanding {
     case 'absent':
       return { word: trans.__('absent'), tone: 'idle' };
   }
+}
+
+/** How a sub-agent stands. */
+export function agentWord(agent: IAgentView, trans: TranslationBundle): IStanding {
+  switch (agent.state) {
+    case 'working':
+      return { word: trans.__('working'), tone: 'work' };
+    case 'completed':
+      return { word: trans.__('done'), tone: 'good' };
+    case 'interrupted':
+      return { word: trans.__('stopped'), tone: 'idle' };
+    case 'limit':
+      return { word: trans.__('limit reached'), tone: 'wait' };
+    case 'paused':
+      return { word: trans.__('paused'), tone: 'wait' };
+    case 'failed':
+      return { word: trans.__('failed'), tone: 'bad' };
+    default:
+      return { word: trans.__('unfinished'), tone: 'idle' };
+  }
+}
+
+/** The calls that wait for an answer; none without a turn, or a kernel to answer. */
+export function questions(state: IState | undefined): readonly IAskView[] {
+  const session = state?.view?.session;
+  return session?.running && state?.connection !== 'lost' ? session.asks : [];
+}
+
+/** What a call would do, in the person's words; undeclared is said to be unknown. */
+export function effectWords(effects: readonly string[], trans: TranslationBundle): string {
+  const words: Record<string, string> = {
+    read: trans.__('read'),
+    notebook: trans.__('write cells'),
+    'local-write': trans.__('write files here'),
+    execute: trans.__('run code here'),
+    'network-write': trans.__('send to the network'),
+    spend: trans.__('spend money'),
+    publish: trans.__('publish'),
+    delete: trans.__('delete')
+  };
+  return effects.length === 0
+    ? trans.__('nobody has said what')
+    : effects.map(effect => words[effect] ?? effect).join(', ');
+}
+
+/** What a call costs; unknown is a word, never a zero. */
+export function askPrice(ask: IAskView, trans: TranslationBundle): string {
+  if (ask.price_usd === null) {
+    return trans.__('price unknown');
+  }
+  return ask.price_usd === 0 ? trans.__('costs nothing') : dollars(ask.price_usd);
+}
+
+/** Who can see what a call leaves behind. */
+export function visibilityWord(visibility: string, trans: TranslationBundle): string {
+  switch (visibility) {
+    case 'here':
+      return trans.__('only you');
+    case 'private':
+      return trans.__('whoever may see your private things there');
+    case 'public':
+      return trans.__('everybody');
+    default:
+      return trans.__('nobody knows who');
+  }
+}
+
+export const ROLES: readonly ModelRole[] = ['main', 'research', 'compaction', 'fallback'];
+
+export function roleWord(role: ModelRole, trans: TranslationBundle): string {
+  switch (role) {
+    case 'main':
+      return trans.__('Main');
+    case 'research':
+      return trans.__('Sub-agents');
+    case 'compaction':
+      return trans.__('Digests');
+    case 'fallback':
+      return trans.__('Fallback');
+  }
+}
+
+/** The model of a role, or who does its work. */
+export function roleModel(session: ISessionView, role: ModelRole, trans: TranslationBundle): string {
+  const own = session.models[role];
+  if (own) {
+    return own;
+  }
+  return role === 'fallback' ? trans.__('none') : trans.__('as main');
 }
 
 /** A cost in USD, or that nobody knows it. */

@@ -1,8 +1,20 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 import type { IState } from '../../src/tokens';
-import { modes, resumable, spentWord, standing } from '../../src/views/words';
-import type { IKernelView, ISessionView } from '../../src/wire';
+import {
+  agentWord,
+  askPrice,
+  effectWords,
+  modes,
+  questions,
+  resumable,
+  roleModel,
+  ROLES,
+  spentWord,
+  standing,
+  visibilityWord
+} from '../../src/views/words';
+import type { IAgentView, IAskView, IKernelView, ISessionView } from '../../src/wire';
 
 const trans = nullTranslator.load('mlintern_jupyter');
 
@@ -27,7 +39,7 @@ describe('what was spent', () => {
 });
 
 describe('how it stands', () => {
-  const working = { running: true, held: '', pending: [], outcome: null };
+  const working = { running: true, held: '', pending: [], asks: [], outcome: null };
   const word = (session: unknown, connection = 'leads') =>
     standing({ connection, view: { session } } as unknown as IState, trans).word;
 
@@ -39,9 +51,64 @@ describe('how it stands', () => {
     expect(word({ ...working, pending: [1] })).toBe('Waits for you');
     expect(word({ ...working, pending: [1], held: 'by you' })).toBe('Held');
   });
+  it('waits for the person at a question, too', () => {
+    expect(word({ ...working, asks: [{ call: 'c' }] })).toBe('Waits for you');
+  });
   it('tells an unfinished session from one that ended', () => {
     expect(word({ ...working, running: false })).toBe('Unfinished');
     expect(word({ ...working, running: false, outcome: { outcome: 'limit' } })).toBe('Limit reached');
+  });
+});
+
+describe('a question', () => {
+  const open = (running: boolean, connection = 'leads') =>
+    questions({ connection, view: { session: { running, asks: [{ call: 'c' }] } } } as unknown as IState);
+
+  it('is open in a page that follows, too: the first answer counts', () => {
+    expect([open(true), open(true, 'follows')].map(asks => asks.length)).toEqual([1, 1]);
+  });
+  it('is gone with the turn, and while the kernel is lost', () => {
+    expect([open(false), open(true, 'lost'), questions(undefined)]).toEqual([[], [], []]);
+  });
+
+  const price = (price_usd: number | null) => askPrice({ price_usd } as IAskView, trans);
+
+  it('has a price, or a word where nobody knows it', () => {
+    expect([price(null), price(0), price(0.004), price(2.5)]).toEqual([
+      'price unknown',
+      'costs nothing',
+      '<$0.01',
+      '$2.50'
+    ]);
+  });
+  it('says what would be done, also what this page has no word for', () => {
+    expect(effectWords(['publish', 'network-write'], trans)).toBe('publish, send to the network');
+    expect(effectWords(['teleport'], trans)).toBe('teleport');
+  });
+  it('never calls the undeclared harmless', () => {
+    expect(effectWords([], trans)).toBe('nobody has said what');
+    expect(visibilityWord('', trans)).toBe('nobody knows who');
+    expect(visibilityWord('public', trans)).toBe('everybody');
+  });
+});
+
+describe('a role', () => {
+  it('without a model of its own is said to be as main, and no fallback is none', () => {
+    const session = { models: { main: 'a/b', research: 'c/d' } } as unknown as ISessionView;
+    expect(ROLES.map(role => roleModel(session, role, trans))).toEqual(['a/b', 'c/d', 'as main', 'none']);
+  });
+});
+
+describe('a sub-agent', () => {
+  it('that ended in an unknown way is not called done', () => {
+    const word = (state: string) => agentWord({ state } as IAgentView, trans).word;
+    expect(['working', 'completed', 'paused', 'unfinished', 'new'].map(word)).toEqual([
+      'working',
+      'done',
+      'paused',
+      'unfinished',
+      'unfinished'
+    ]);
   });
 });
 

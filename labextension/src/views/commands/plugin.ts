@@ -7,6 +7,7 @@ import { CommandIds } from '../commandIds';
 import { ICellBars, ISidebar } from '../tokens';
 import { addCellCommands } from './cells';
 import type { IDoor } from './door';
+import { addQuestionCommands } from './questions';
 import { addTurnCommands } from './turn';
 
 export const commandsPlugin: JupyterFrontEndPlugin<void> = {
@@ -27,6 +28,7 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     const door: IDoor = { app, interns, trans, bars, sidebar };
     addCellCommands(door);
     addTurnCommands(door);
+    addQuestionCommands(door);
     const category = trans.__('Intern');
     for (const command of Object.values(CommandIds)) {
       if (command !== CommandIds.setMode) {
@@ -41,13 +43,14 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     let standing = '';
     const watch = (intern: IIntern) => {
       intern.changed.connect((_, state) => {
-        const { running, held, mode, pending } = state.view?.session ?? {};
+        const { running, held, mode, pending, asks } = state.view?.session ?? {};
         const now = JSON.stringify([
           state.connection,
           running,
           held,
           mode,
-          pending?.map(cell => cell.cell_id)
+          pending?.map(cell => cell.cell_id),
+          asks?.map(ask => ask.call)
         ]);
         if (now !== standing) {
           standing = now;

@@ -7,10 +7,11 @@ import {
   stopIcon,
   undoIcon
 } from '@jupyterlab/ui-components';
+import { InputDialog } from '@jupyterlab/apputils';
 import type { Mode } from '../../wire';
 import { CommandIds } from '../commandIds';
 import { stopInternIcon } from '../icons';
-import { modes, modeWord, resumable } from '../words';
+import { modes, modeWord, resumable, ROLES } from '../words';
 import { type Args, type IDoor, session, works } from './door';
 
 const NONE = { args: { type: 'object', properties: {} } } as const;
@@ -109,6 +110,43 @@ export function addTurnCommands(door: IDoor): void {
         await interns.current?.setMode(mode);
       }
     }
+  });
+  app.commands.addCommand(CommandIds.setModel, {
+    label: trans.__('Switch the Model of the Intern…'),
+    caption: trans.__('Give a role to another model, from the next model call on'),
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: {
+          model: { type: 'string', description: 'As after --model; asked for if it is not given' },
+          role: { type: 'string', enum: [...ROLES] }
+        }
+      }
+    },
+    isEnabled: () => session(door) !== null,
+    execute: async args => {
+      const role = ROLES.find(each => each === args.role) ?? 'main';
+      const model =
+        typeof args.model === 'string'
+          ? args.model
+          : (
+              await InputDialog.getText({
+                title: trans.__('Switch the Model of the Intern'),
+                label: trans.__('Name of the model'),
+                text: session(door)?.models[role] ?? ''
+              })
+            ).value;
+      if (model?.trim()) {
+        await interns.current?.setModel(model.trim(), role);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIds.compact, {
+    label: trans.__('Make Room in the Intern’s Window'),
+    caption: trans.__('Show old steps shorter from the next model call on; the record keeps all'),
+    describedBy: NONE,
+    isEnabled: () => works(door),
+    execute: () => interns.current?.compact()
   });
   app.commands.addCommand(CommandIds.startJob, {
     label: trans.__('Start a Held Job'),

@@ -9,6 +9,7 @@ import {
 import * as React from 'react';
 import { stopInternIcon } from '../icons';
 import { modeMeaning, modes, modeWord, resumable, standing } from '../words';
+import { Models } from './models';
 import { Button, Dot, type ISessionScene } from './parts';
 
 export function Head(scene: ISessionScene): React.ReactElement {
@@ -30,7 +31,6 @@ export function Head(scene: ISessionScene): React.ReactElement {
         <span className="jp-mlintern-Note" title={trans.__('Record: %1', session.record)}>
           {session.session}
         </span>
-        <span className="jp-mlintern-Note">{session.model}</span>
       </p>
       {state.connection === 'lost' ? null : (
         <>
@@ -38,6 +38,7 @@ export function Head(scene: ISessionScene): React.ReactElement {
           <ModeSwitch {...scene} />
         </>
       )}
+      <Models {...scene} />
     </div>
   );
 }

@@ -81,6 +81,23 @@ export function Notices({ intern, state, trans }: IScene): React.ReactElement {
           />
         </Notice>
       ) : null}
+      {session?.running && session.on_fallback ? (
+        <Notice
+          tone="wait"
+          title={trans.__('The fallback model works now')}
+          text={trans.__(
+            '%1 took over: the main model is down, or went in circles. Under Models another can be named.',
+            session.model
+          )}
+        />
+      ) : null}
+      {session?.running && session.closing ? (
+        <Notice
+          tone="wait"
+          title={trans.__('The budget is nearly used')}
+          text={trans.__('What is left is kept for the final evaluation and for saving.')}
+        />
+      ) : null}
       {session && session.queued_cells > 0 ? (
         <Notice
           tone="idle"

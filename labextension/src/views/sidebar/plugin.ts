@@ -9,6 +9,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { type IIntern, IInterns } from '../../tokens';
 import { ICellBars, ISidebar } from '../tokens';
+import { questions } from '../words';
 import { SidebarWidget } from './widget';
 
 const SETTINGS = 'mlintern-jupyter:plugin';
@@ -43,6 +44,10 @@ export const sidebarPlugin: JupyterFrontEndPlugin<ISidebar> = {
       focus: box => {
         app.shell.activateById(widget.id);
         void widget.focus(box);
+      },
+      focusQuestion: () => {
+        app.shell.activateById(widget.id);
+        void widget.focusQuestion();
       }
     };
 
@@ -65,6 +70,7 @@ export const sidebarPlugin: JupyterFrontEndPlugin<ISidebar> = {
       let opened = '';
       let before: string | null = null;
       let problem = intern.state.problem;
+      const asked = new Set<string>();
       intern.changed.connect((_, state) => {
         const session = state.view?.session;
         // Only at the beginning: whoever closed it, and reloads the page, wants it closed. A planner
@@ -77,6 +83,14 @@ export const sidebarPlugin: JupyterFrontEndPlugin<ISidebar> = {
           if (opens && interns.current === intern) {
             sidebar.show();
           }
+        }
+        const fresh = questions(state).filter(ask => !asked.has(ask.call));
+        fresh.forEach(ask => asked.add(ask.call));
+        if (fresh[0] && !widget.isVisible) {
+          Notification.warning(trans.__('The intern asks: %1', fresh[0].tool), {
+            autoClose: 8000,
+            actions: [{ label: trans.__('Show'), callback: () => sidebar.focusQuestion() }]
+          });
         }
         if (state.problem !== problem) {
           problem = state.problem;

@@ -41,12 +41,28 @@ export function Spend({ session, trans }: ISessionScene): React.ReactElement {
         <Amount
           label={trans.__('Context')}
           text={
-            session.context_tokens === null
+            session.context_assumed && session.context_tokens !== null
+              ? trans.__(
+                  '%1, window unknown: %2 assumed',
+                  count(session.context_used),
+                  count(session.context_tokens)
+                )
+              : session.context_tokens === null
               ? trans.__('%1, window unknown', count(session.context_used))
               : of(count(session.context_used), count(session.context_tokens), trans)
           }
           share={share(session.context_used, session.context_tokens)}
         />
+      )}
+      {session.compaction === null ? null : (
+        <p className="jp-mlintern-Room">
+          {trans.__(
+            'Room made at step %1: %2 → %3 tokens',
+            session.compaction.step,
+            count(session.compaction.tokens_before),
+            count(session.compaction.tokens_after)
+          )}
+        </p>
       )}
     </Section>
   );

@@ -6,6 +6,7 @@ import type { IIntern, IInterns, IState } from '../../tokens';
 import { internIcon } from '../icons';
 import type { ICellBars } from '../tokens';
 import { Activity, Plan } from './activity';
+import { Agents } from './agents';
 import { Found, OwnCells } from './found';
 import { Head } from './head';
 import { Jobs } from './jobs';
@@ -13,6 +14,7 @@ import { KeepFocus } from './keepFocus';
 import { Notices } from './notices';
 import type { IScene, ISessionScene } from './parts';
 import { Pending } from './pending';
+import { Questions } from './questions';
 import { Kernel, Records } from './records';
 import { Score } from './score';
 import { Spend } from './spend';
@@ -61,6 +63,13 @@ export class SidebarWidget extends ReactWidget {
     (box ? (steer ?? first) : first)?.focus();
   }
 
+  /** Put the cursor on the first open question: a key that is held down must not answer it. */
+  async focusQuestion(): Promise<void> {
+    this.update();
+    await this.renderPromise;
+    this.node.querySelector<HTMLElement>('.jp-mlintern-Question')?.focus();
+  }
+
   protected render(): React.ReactElement {
     const intern = this._intern;
     const trans = this._trans;
@@ -90,8 +99,10 @@ export class SidebarWidget extends ReactWidget {
           <Head {...open} />
           <Notices {...scene} />
           <Activity {...open} openText={this._openText} />
+          <Questions {...open} />
           <Pending {...open} bars={this._bars} />
           <Plan {...open} />
+          <Agents {...open} />
           <Score {...open} />
           <Jobs {...scene} jobs={view.jobs} />
           <Spend {...open} />
