@@ -11,8 +11,9 @@ yet is kept whole up to ``UNREAD``, else it would have to ask for it again at on
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 from mlintern_jupyter.context.digest import material_of, without_model
 from mlintern_jupyter.context.meter import BYTES_PER_TOKEN, message_bytes
@@ -20,7 +21,7 @@ from mlintern_jupyter.context.reference import referenced
 from mlintern_jupyter.context.window import FULL, Window
 from mlintern_jupyter.errors import LimitReached, ModelFailed, Paused, ToolError
 from mlintern_jupyter.events import Compacted
-from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolSpec
+from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolSpec, View
 
 AIM = 0.4
 UNREAD = 0.6
@@ -34,6 +35,8 @@ DIGEST = 0.08
 MATERIAL_TOKENS = 24_000
 MATERIAL = 0.5
 """Of the window of the model that makes the notes."""
+_OUTPUT_TOKENS = 4_096
+"""Room for a model that thinks before it writes."""
 
 DigestOf = Callable[[str, int], Awaitable[str]]
 
@@ -49,6 +52,7 @@ async def compacted(
     step: int,
     why: str,
     agent: str = "",
+    step_at: Mapping[int, int] | None = None,
     reader_tokens: int | None = None,
 ) -> Compacted:
     """The next layout of a conversation.
@@ -59,12 +63,13 @@ async def compacted(
         tools: of the view.
         layout: the last compaction of this conversation.
         pinned: see ``pinned.pinned_text``.
-        digest_of: makes notes of at most so many characters from material (``digest.request``);
+        digest_of: makes notes of at most so many characters from material (``digest_request``);
             None, or one that fails or says nothing: notes are made without a model.
         step: number of the last reply.
         why: ``full``, ``refused`` by the provider, or ``asked`` by the person. Where the provider
             refused, its count beats ours: the size of the refused view is the window.
         agent: of the fact.
+        step_at: where in ``messages`` the reply of each step stands; None: replies are counted.
         reader_tokens: window of the model that ``digest_of`` asks; None: not known.
 
     Raises:
@@ -75,14 +80,14 @@ async def compacted(
         raise job.cannot(math.ceil(job.fixed))
     digested, shown = job.boundaries()
     leaving = messages[job.digested_before : digested]
-    first_step = 1 + sum(m.role == "assistant" for m in messages[: job.digested_before])
+    numbers = numbers_of(messages, step_at)[job.digested_before : digested]
     digest = layout.digest if layout else ""
     if leaving:
         most = reader_tokens or window.context_tokens or 2 * MATERIAL_TOKENS
         room = job.bytes_of(min(MATERIAL_TOKENS, MATERIAL * most))
-        material = material_of(digest, leaving, first_step, room)
+        material = material_of(digest, leaving, numbers, room)
         said = await _said(digest_of, material, job.digest_bytes)
-        digest = said or without_model(digest, leaving, first_step, job.digest_bytes)
+        digest = said or without_model(digest, leaving, numbers, job.digest_bytes)
     fact = Compacted(
         step, why, digested, shown, pinned, _cut(digest, job.digest_bytes), job.before, 0, agent
     )
@@ -92,14 +97,23 @@ async def compacted(
     return replace(fact, tokens_after=after)
 
 
-def deterministic_digest(
-    messages: Sequence[Message], layout: Compacted | None, digested: int, max_chars: int
-) -> str:
-    """Notes without a model on every message before ``digested``, those of ``layout`` included."""
-    start = layout.digested if layout else 0
-    first_step = 1 + sum(message.role == "assistant" for message in messages[:start])
-    previous = layout.digest if layout else ""
-    return without_model(previous, messages[start:digested], first_step, max_chars)
+def digest_request(material: str, max_chars: int) -> View:
+    """What the model that makes notes is given."""
+    prompt = files("mlintern_jupyter.context").joinpath("prompts/digest.md").read_text("utf-8")
+    said = f"{material}\n\nWrite the notes now, at most {max_chars} characters."
+    return View((Message("system", prompt), Message("user", said)), (), _OUTPUT_TOKENS)
+
+
+def numbers_of(messages: Sequence[Message], step_at: Mapping[int, int] | None) -> list[int]:
+    """For each message the step it belongs to; 0 before the first reply."""
+    starts = {at: step for step, at in (step_at or {}).items()}
+    found: list[int] = []
+    step = 0
+    for at, message in enumerate(messages):
+        counted = step + (message.role == "assistant")
+        step = starts.get(at, step) if step_at else counted
+        found.append(step)
+    return found
 
 
 def steps_of(messages: Sequence[Message]) -> list[tuple[int, int]]:

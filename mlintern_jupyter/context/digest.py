@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any, cast
 
 from mlintern_jupyter.context.reference import MARK, facts_in, head_of
-from mlintern_jupyter.messages import Message, View
+from mlintern_jupyter.messages import Message
 
 LEAST_PER_MESSAGE, MOST_PER_MESSAGE = 160, 1_600
 """Characters of one message in the material."""
@@ -21,50 +20,47 @@ NUMBERS = 160
 LINE = 320
 PROSE = 0.4
 """Largest share of notes without a model that earlier notes of a model take."""
-_OUTPUT_TOKENS = 4_096
-"""Room for a model that thinks before it writes."""
 _OURS = re.compile(r"- steps? (\d+)(?: to (\d+))?: (.*)")
 _SAID = "- said: "
 
 
-def request(material: str, max_chars: int) -> View:
-    """What the model that makes the notes is given."""
-    prompt = files("mlintern_jupyter.context").joinpath("prompts/digest.md").read_text("utf-8")
-    said = f"{material}\n\nWrite the notes now, at most {max_chars} characters."
-    return View((Message("system", prompt), Message("user", said)), (), _OUTPUT_TOKENS)
-
-
-def material_of(previous: str, messages: Sequence[Message], first_step: int, limit: int) -> str:
+def material_of(
+    previous: str, messages: Sequence[Message], numbers: Sequence[int], limit: int
+) -> str:
     """Earlier notes and the messages that leave, as text of at most ``limit`` characters.
 
     Where the messages are too many, the oldest are one line a step.
+
+    Args:
+        previous: notes.
+        messages: from the beginning of a step on.
+        numbers: for each message the step it belongs to.
+        limit: in characters.
     """
     head = f"Earlier notes:\n{previous}\n\n" if previous else ""
     rest = max(0, limit - len(head) - 80)
     fitting = max(1, rest // LEAST_PER_MESSAGE)
     cut = _start_of_step(messages, len(messages) - fitting)
     old, new = messages[:cut], messages[cut:]
-    short = without_model("", old, first_step, rest // 4) if old else ""
+    short = without_model("", old, numbers[:cut], rest // 4) if old else ""
     each = (rest - len(short)) // max(1, len(new)) - 40
     each = min(MOST_PER_MESSAGE, max(40, each))
     parts = ["Steps:", short] if short else ["Steps:"]
-    step = first_step + sum(message.role == "assistant" for message in old)
     names: dict[str, str] = {}
-    for message in new:
+    for message, step in zip(new, numbers[cut:], strict=True):
         names |= {call.id: call.name for call in message.calls}
         parts.append(_told(message, step, names, each))
-        step += message.role == "assistant"
     return f"{head}{chr(10).join(parts)}"[:limit]
 
 
 def without_model(
-    previous: str, messages: Sequence[Message], first_step: int, max_chars: int
+    previous: str, messages: Sequence[Message], numbers: Sequence[int], max_chars: int
 ) -> str:
-    """Notes of at most ``max_chars`` characters; ``deterministic_digest`` of a compaction."""
+    """Notes of at most ``max_chars`` characters; see ``material_of``."""
     lines = previous.split("\n") if previous else []
     ours = [line for line in lines if _OURS.fullmatch(line) or line.startswith(_SAID)]
     prose = "\n".join(line for line in lines if line not in set(ours)).strip()
-    ours += _lines(messages, first_step)
+    ours += _lines(messages, numbers)
     if len(prose) > PROSE * max_chars:
         prose = prose[: int(PROSE * max_chars)].rpartition("\n")[0] or prose[: max_chars // 4]
     return "\n".join(part for part in (prose, _merged(ours, max_chars - len(prose) - 1)) if part)
@@ -95,11 +91,10 @@ def _both_ends(text: str, limit: int) -> str:
     return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
 
 
-def _lines(messages: Sequence[Message], first_step: int) -> list[str]:
+def _lines(messages: Sequence[Message], numbers: Sequence[int]) -> list[str]:
     found: list[str] = []
-    step = first_step
     answers = {m.call_id: m.text for m in messages if m.role == "tool"}
-    for message in messages:
+    for message, step in zip(messages, numbers, strict=True):
         if message.role == "user":
             found.append(f"{_SAID}{' '.join(message.text.split())[:OUTCOME]}")
         if message.role != "assistant":
@@ -107,7 +102,6 @@ def _lines(messages: Sequence[Message], first_step: int) -> list[str]:
         parts = [f"{_name(c.name)} {_outcome(answers.get(c.id, ''))}" for c in message.calls]
         said = " | ".join(parts) or f"said {' '.join(message.text.split())[:OUTCOME]}"
         found.append(f"- step {step}: {said[:LINE]}")
-        step += 1
     return found
 
 
