@@ -16,13 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mlintern_jupyter.errors import Paused
 from mlintern_jupyter.events import EffectSettled
 
+Identity = tuple[str, int, frozenset[str]]
+"""Kind and period of a loop, and the fingerprints of its calls."""
 LONGEST_CYCLE = 5
 ANSWERS = (6, 9)
 """The same answer of one tool to changing arguments: when that is named, and when it is refused."""
@@ -77,10 +79,16 @@ class Loop:
     """All of them, the oldest first; the last period may be incomplete."""
 
     @property
-    def identity(self) -> tuple[str, int, frozenset[str]]:
+    def identity(self) -> Identity:
         """Equal for the same loop later on, wherever in its cycle it stands."""
-        marks = (c.answer if self.kind == "answer" else c.outcome for c in self.calls)
-        return self.kind, self.period, frozenset(marks)
+        return self.kind, self.period, frozenset(self._mark_of(c) for c in self.calls)
+
+    def holds(self, call: Seen) -> bool:
+        """Whether a carried-out call came back as one of its calls did."""
+        return self._mark_of(call) in {self._mark_of(c) for c in self.calls}
+
+    def _mark_of(self, call: Seen) -> str:
+        return call.answer if self.kind == "answer" else call.outcome
 
     @property
     def varies(self) -> bool:
@@ -162,13 +170,14 @@ def expected(tool: str, arguments: str, before: Sequence[Seen]) -> Seen:
     return Seen(tool, given, _mark(tool, "on its way", given), "", False, "on its way")
 
 
-def find_loop(calls: Sequence[Seen]) -> Loop | None:
+def find_loop(carried_out: Iterable[Seen]) -> Loop | None:
     """The loop at the end of the calls: one to be refused before one to be named, short first."""
+    calls = tuple(carried_out)
     outcomes, answers = [c.outcome for c in calls], [c.answer for c in calls]
     lengths = {p: _repeated(outcomes, p) for p in range(1, LONGEST_CYCLE + 1)}
-    loops = [Loop("call", p, tuple(calls[len(calls) - n :])) for p, n in lengths.items()]
+    loops = [Loop("call", p, calls[len(calls) - n :]) for p, n in lengths.items()]
     if answers and answers[-1]:
-        loops.append(Loop("answer", 1, tuple(calls[len(calls) - _repeated(answers, 1) :])))
+        loops.append(Loop("answer", 1, calls[len(calls) - _repeated(answers, 1) :]))
     found = [loop for loop in loops if len(loop.calls) >= loop.named_at]
     late = [loop for loop in found if len(loop.calls) >= loop.refused_at]
     return next(iter(late or found), None)

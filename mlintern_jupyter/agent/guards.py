@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mlintern_jupyter.agent.doom import (
     REMEMBERED,
+    Identity,
     Loop,
     LoopGoesOn,
     Seen,
@@ -53,13 +54,14 @@ class LoopWatch:
     """The loop was named as one whose next call is refused."""
     named: bool = False
     replanned: bool = False
+    more: int = 0
+    """Calls of the loop that were carried out after that, in whatever order."""
     strikes: int = 0
     """Replies that went on with the loop after that."""
     went_on: bool = False
-    left: set[tuple[str, int, frozenset[str]]] = field(
-        default_factory=set[tuple[str, int, frozenset[str]]]
-    )
-    """Loops that came this far and were left: the next time there is less patience with them."""
+    left: dict[Identity, int] = field(default_factory=dict[Identity, int])
+    """Strikes of loops that came this far and were left a few calls ago: there is less patience
+    with them when they come back."""
     calls: deque[Seen] = field(default_factory=lambda: deque[Seen](maxlen=REMEMBERED))
     on_their_way: list[_OnItsWay] = field(default_factory=list[_OnItsWay])
     refused: list[str] = field(default_factory=list[str])
@@ -99,23 +101,31 @@ class LoopWatch:
             self._take(first)
 
     def _take(self, call: Seen) -> None:
-        if self._is_new_plan(call):
-            self.replanned = True
+        if self.refusing and self.loop is not None and self._does_not_leave(self.loop, call):
             return
         self.calls.append(call)
         loop = find_loop(self.calls)
         if self.loop is not None and (loop is None or loop.identity != self.loop.identity):
             if self.refusing:
-                self.left.add(self.loop.identity)
+                self.left[self.loop.identity] = self.strikes + self.went_on
             self.refusing = self.named = self.replanned = self.went_on = False
-            self.strikes = 0
+            self.more = 0
+        self.left = {loop: n for loop, n in self.left.items() if self._is_recent(loop)}
         self.loop = loop
-        self.went_on = self.went_on or self.refusing
 
-    def _is_new_plan(self, call: Seen) -> bool:
-        if not self.refusing or self.loop is None or self.replanned or call.failed:
-            return False
-        return call.tool == "plan" and not self.loop.goes_on_with(call.tool, call.arguments)
+    def _is_recent(self, loop: Identity) -> bool:
+        return any(loop[2] & {call.outcome, call.answer} for call in self.calls)
+
+    def _does_not_leave(self, loop: Loop, call: Seen) -> bool:
+        """Whether a call that was carried out leaves the model where it was: in a refused loop."""
+        if loop.holds(call):
+            self.more, self.went_on = self.more + 1, True
+            return True
+        if call.tool == "plan" and not call.failed:
+            # One new plan opens the way; planning on and on is no way either.
+            self.replanned, self.went_on = True, self.went_on or self.replanned
+            return True
+        return False
 
     def sentence(self) -> str | None:
         """What to say after a step.
@@ -130,11 +140,12 @@ class LoopWatch:
             return None
         if self.refusing:
             self.strikes += went_on
-            if self.strikes >= PATIENCE:
+            if went_on and self.strikes >= PATIENCE:
                 raise LoopGoesOn(loop.evidence())
             return None
         if len(loop.calls) >= self._refused_at(loop):
-            self.refusing = True
+            # To come back to it is to go on with it.
+            self.refusing, self.strikes = True, self.left.get(loop.identity, -1) + 1
             return f"Stop: {_came_back(loop)}, and the next one is refused. {self._instead(loop)}"
         if self.named:
             return None
@@ -149,7 +160,7 @@ class LoopWatch:
         if len(loop.calls) < self._refused_at(loop):
             return False
         known = self.loop is not None and loop.identity == self.loop.identity
-        if known and self.replanned and len(loop.calls) < loop.most:
+        if known and self.replanned and len(loop.calls) + self.more < loop.most:
             return False
         return loop.goes_on_with(call.name, canonical(call.arguments))
 

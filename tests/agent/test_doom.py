@@ -1,0 +1,362 @@
+"""What is taken for a loop, what is done about it, and how many calls one can waste."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlintern_jupyter.agent.doom import LoopGoesOn, canonical, error_fingerprint
+from mlintern_jupyter.agent.guards import Guards
+from mlintern_jupyter.errors import Paused
+from mlintern_jupyter.events import EffectSettled
+from mlintern_jupyter.messages import Reply, ToolCall
+from mlintern_jupyter.usage import Usage
+
+GIVEN_UP = 200
+"""Replies after which a scene is ended: the guards let it go on for ever."""
+
+
+class Scene:
+    """A model that says what the test wants, and tools that answer what the test wants."""
+
+    def __init__(self, plan=(), can_plan=True):
+        self.guards = Guards(plan=lambda: plan, can_plan=can_plan)
+        self.carried_out = []
+        self.said = []
+        self.refusals = []
+        self.number = 0
+
+    def reply(self, *calls):
+        """One reply with calls ``(tool, arguments, text, ok, facts)``; what is said after it."""
+        made = []
+        for tool, arguments, text, *rest in calls:
+            ok, facts = (rest + [True, {}][len(rest) :])[:2]
+            self.number += 1
+            call = ToolCall(f"c{self.number}", tool, arguments)
+            made.append(call)
+            refusal = self.guards.refusal(call)
+            if refusal:
+                self.refusals.append(refusal)
+                text, ok, facts = refusal, False, {}
+            else:
+                self.carried_out.append((tool, arguments))
+            self.guards.saw(EffectSettled(1, call.id, tool, ok, text, facts), arguments)
+        nudge = self.guards.nudge(Reply("", tuple(made), "tool_calls", Usage(), "m"))
+        self.said.append(nudge)
+        return nudge
+
+    def go_on_for_ever(self, call):
+        """Replies with ``call(number)`` each, until the guards end it."""
+        for number in range(GIVEN_UP):
+            self.reply(call(number))
+
+    def rules(self):
+        return [nudge[0] for nudge in self.said if nudge]
+
+
+def read(what="a", text="same", **more):
+    return "read", json.dumps({"what": what, **more}), text
+
+
+def test_two_identical_calls_are_silent_and_the_third_is_named():
+    scene = Scene()
+    assert scene.reply(read()) is None
+    assert scene.reply(read()) is None
+    rule, text = scene.reply(read())
+    assert rule == "loop"
+    assert 'read({"what":"a"})' in text
+    assert "3 times" in text
+
+
+def test_a_loop_is_named_once_and_again_only_after_it_broke():
+    scene = Scene()
+    for _ in range(3):
+        scene.reply(read())
+    for number in range(9):
+        scene.reply(read(f"other {number}", text=str(number)))
+    assert scene.rules() == ["loop"]
+    for _ in range(3):
+        scene.reply(read())
+    assert scene.rules() == ["loop", "loop"]
+
+
+def test_order_of_keys_and_white_space_do_not_matter_and_order_of_a_list_does():
+    assert canonical('{"a": 1, "b": [1, 2]}') == canonical(' {"b":[1,2],\n"a":1}')
+    assert canonical("[1, 2]") != canonical("[2, 1]")
+    scene = Scene()
+    scene.reply(("read", '{"a": 1, "b": 2}', "same"))
+    scene.reply(("read", '{"b":2,"a":1}', "same"))
+    assert scene.reply(("read", '{ "a":1 , "b":2 }', "same"))[0] == "loop"
+
+
+@pytest.mark.parametrize("broken", ["{", "", "null", "[" * 100_000, '{"a": "\ud800"}', "1e999"])
+def test_arguments_that_are_no_json_are_compared_as_they_are(broken):
+    scene = Scene()
+    for _ in range(3):
+        nudge = scene.reply(("read", broken, "same"))
+    assert nudge[0] == "loop"
+
+
+def test_two_calls_in_turn_are_named_after_the_second_round():
+    scene = Scene()
+    for what in "aba":
+        assert scene.reply(read(what)) is None
+    rule, text = scene.reply(read("b"))
+    assert rule == "loop"
+    assert 'read({"what":"a"}), read({"what":"b"}) came back the same 2 times' in text
+
+
+def test_polling_whose_results_change_is_no_loop():
+    scene = Scene()
+    for number in range(30):
+        assert scene.reply(read(text=f"step {number}")) is None
+
+
+@pytest.mark.parametrize("state", ["proposed", "running"])
+def test_waiting_on_for_a_cell_that_came_back_early_is_no_loop(state):
+    scene = Scene()
+    for _ in range(30):
+        early = "wait_cell", '{"cell_id": "k"}', "still open", True, {"cell": "k", "state": state}
+        assert scene.reply(early) is None
+
+
+def test_the_same_cell_proposed_again_is_the_same_call_whatever_its_id_and_time():
+    scene = Scene()
+    for number in range(3):
+        text = f"cell id-{number} done after {number}.5 s\n0.25"
+        facts = {"cell": f"id-{number}", "state": "done"}
+        nudge = scene.reply(("write_cell", '{"source": "1"}', text, True, facts))
+    assert nudge[0] == "loop"
+
+
+def test_many_cells_written_one_after_the_other_are_no_loop():
+    scene = Scene()
+    for number in range(30):
+        facts = {"cell": f"id-{number}", "state": "written"}
+        written = "write_cell", json.dumps({"source": f"n {number}"}), f"cell id-{number} written"
+        assert scene.reply((*written, True, facts)) is None
+
+
+def test_proposals_the_person_skips_are_not_one_error():
+    scene = Scene()
+    for number in range(6):
+        facts = {"cell": f"id-{number}", "state": "skipped"}
+        skipped = "write_cell", json.dumps({"source": f"n {number}"}), f"cell id-{number} skipped"
+        assert scene.reply((*skipped, False, facts)) is None
+
+
+def test_a_loop_that_goes_on_is_refused_then_handed_over_with_the_evidence():
+    scene = Scene()
+    for _ in range(4):
+        scene.reply(read())
+    assert scene.rules() == ["loop", "loop"]
+    assert "Stop:" in scene.said[-1][1]
+    assert "`plan`" in scene.said[-1][1]
+    assert scene.reply(read()) is None
+    assert "Not carried out" in scene.refusals[0]
+    with pytest.raises(LoopGoesOn) as caught:
+        scene.reply(read())
+    assert isinstance(caught.value, Paused)
+    assert caught.value.evidence == ('4 x read({"what":"a"}) -> same',)
+    assert caught.value.evidence[0] in str(caught.value)
+    assert "%intern steer" in str(caught.value)
+    assert len(scene.carried_out) == 4
+
+
+def test_evidence_lists_every_call_of_a_cycle_with_how_often_it_was_made():
+    scene = Scene()
+    with pytest.raises(LoopGoesOn) as caught:
+        scene.go_on_for_ever(lambda number: read("ab"[number % 2], text="x"))
+    assert sorted(caught.value.evidence) == [
+        '3 x read({"what":"a"}) -> x',
+        '3 x read({"what":"b"}) -> x',
+    ]
+
+
+def test_another_call_ends_the_refusal():
+    scene = Scene()
+    for _ in range(4):
+        scene.reply(read())
+    scene.reply(read("other", "new"))
+    scene.reply(read())
+    assert scene.refusals == []
+
+
+def test_a_new_plan_ends_the_refusal_and_going_on_after_it_does_not_pass():
+    scene = Scene()
+    for _ in range(4):
+        scene.reply(read())
+    scene.reply(("plan", '{"items": ["new"]}', "plan: 0 of 1 done"))
+    scene.reply(read())
+    assert scene.refusals == []
+    with pytest.raises(LoopGoesOn):
+        scene.reply(read())
+    assert len([c for c in scene.carried_out if c[0] == "read"]) - 1 <= 6
+
+
+def test_a_new_plan_and_another_result_end_the_loop():
+    scene = Scene()
+    for _ in range(4):
+        scene.reply(read())
+    scene.reply(("plan", '{"items": ["new"]}', "plan: 0 of 1 done"))
+    for number in range(6):
+        assert scene.reply(read(text=f"step {number}")) is None
+    assert scene.refusals == []
+
+
+def test_a_loop_that_was_refused_and_comes_back_is_refused_earlier():
+    scene = Scene()
+    for _ in range(4):
+        scene.reply(read())
+    scene.reply(read("other", "new"))
+    for _ in range(3):
+        scene.reply(read())
+    assert "Stop:" in scene.said[-1][1]
+
+
+def test_a_plan_that_is_the_loop_is_no_way_out_of_it():
+    scene = Scene()
+    same = "plan", '{"items": ["same"]}', "plan: 0 of 1 done"
+    for _ in range(4):
+        scene.reply(same)
+    assert "`plan`" not in scene.said[-1][1]
+    scene.reply(same)
+    assert len(scene.refusals) == 1
+
+
+def test_without_a_plan_tool_nobody_is_told_to_call_it():
+    scene = Scene(can_plan=False)
+    for _ in range(5):
+        scene.reply(read())
+    assert "plan" not in f"{scene.said} {scene.refusals}"
+
+
+def test_ten_identical_calls_in_one_reply_are_not_all_carried_out():
+    scene = Scene()
+    scene.reply(*[read()] * 10)
+    assert len(scene.carried_out) == 4
+
+
+def test_calls_side_by_side_count_before_they_come_back_and_in_the_order_they_were_made():
+    guards = Guards(plan=lambda: ())
+    calls = [ToolCall(f"c{n}", "read", json.dumps({"what": "ab"[n % 2]})) for n in range(12)]
+    let_through = [call for call in calls if guards.refusal(call) is None]
+    assert len(let_through) == 6
+    for call in reversed(let_through):
+        guards.saw(EffectSettled(1, call.id, "read", True, "same"), call.arguments)
+    nudge = guards.nudge(Reply("", tuple(calls), "tool_calls", Usage(), "m"))
+    assert "came back the same 3 times" in nudge[1]
+
+
+def test_a_call_that_never_came_back_is_forgotten():
+    guards = Guards(plan=lambda: ())
+    lost = ToolCall("lost", "read", "{}")
+    reply = Reply("", (lost,), "tool_calls", Usage(), "m")
+    assert guards.refusal(lost) is None
+    guards.nudge(reply)
+    for number in range(3):
+        call = ToolCall(f"c{number}", "read", '{"a": 1}')
+        assert guards.refusal(call) is None
+        guards.saw(EffectSettled(1, call.id, "read", True, "same"), call.arguments)
+    assert guards.nudge(reply)[0] == "loop"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("line 3: no file '/a/b.csv'", "line 17: no file '/c/d.csv'"),
+        ("KeyError: 'loss'\nfacts: {}", "noise\nKeyError: 'accuracy'\nfacts: {}"),
+        ("job 0x7ffe12ab lost", "job 0x1234beef lost"),
+        ("bad id 3f2a9c1d-aa", "bad id 9b1c2d3e-ff"),
+        ("ValueError: 1.5e-3 is too small", "ValueError: 2 is too small"),
+    ],
+)
+def test_errors_that_differ_in_names_numbers_paths_or_ids_are_the_same(one, other):
+    assert error_fingerprint(one) == error_fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("KeyError: 'a'", "TypeError: 'a'"), ("can't open it", "don't open it"), ("no rows", "rows")],
+)
+def test_different_errors_stay_different(one, other):
+    assert error_fingerprint(one) != error_fingerprint(other)
+
+
+def test_the_same_error_with_other_arguments_gets_more_patience_and_then_ends():
+    def failing(number):
+        arguments = json.dumps({"path": f"/data/{number}.csv"})
+        return "load", arguments, f"FileNotFoundError: '/data/{number}.csv'", False
+
+    scene = Scene()
+    with pytest.raises(LoopGoesOn) as caught:
+        scene.go_on_for_ever(failing)
+    assert len(scene.carried_out) == 5
+    assert "same error" in scene.refusals[0]
+    assert "FileNotFoundError" in caught.value.evidence[0]
+
+
+def test_an_irrelevant_argument_that_changes_does_not_hide_a_loop():
+    scene = Scene()
+    with pytest.raises(LoopGoesOn):
+        scene.go_on_for_ever(lambda number: read(nonce=number))
+    assert len(scene.carried_out) == 9
+    assert "same answer" in scene.refusals[0]
+
+
+@settings(max_examples=500, deadline=None)
+@given(data=st.data())
+def test_a_model_that_only_repeats_itself_wastes_at_most_six_calls_or_two_periods(data):
+    tools = st.sampled_from(["read", "load", "plan"])
+    made_of = st.tuples(tools, st.sampled_from(['{"a": 1}', '{"a": 2}', "{"]))
+    cycle = data.draw(st.lists(made_of, min_size=1, max_size=5))
+    comes_back = data.draw(
+        st.fixed_dictionaries(
+            {
+                call: st.tuples(
+                    st.sampled_from(["x", "ValueError: 1", "KeyError: 'k'"]), st.booleans()
+                )
+                for call in cycle
+            }
+        )
+    )
+    batch = data.draw(st.integers(1, 12), label="calls in one reply")
+    insists = data.draw(st.booleans(), label="makes a refused call again")
+    plans = data.draw(st.booleans(), label="plans when it is refused")
+    fallback = data.draw(st.booleans(), label="another model goes on in the same way")
+    scene, place, handed_over = Scene(), 0, 0
+    for _ in range(GIVEN_UP):
+        calls = [cycle[(place + i) % len(cycle)] for i in range(batch)]
+        refused = len(scene.refusals)
+        try:
+            scene.reply(*[(*call, *comes_back[call]) for call in calls])
+            again = len(scene.refusals) > refused
+            place += 0 if insists and again else batch
+            if plans and again:
+                scene.reply(("plan", json.dumps({"n": len(scene.said)}), "plan"))
+        except LoopGoesOn:
+            handed_over += 1
+            scene.guards.fresh()
+        if handed_over > fallback:
+            break
+    assert handed_over > fallback
+    period = shortest_period(cycle)
+    made = sum(call in cycle for call in scene.carried_out)
+    assert made - period <= max(6, 2 * period)
+
+
+def shortest_period(cycle):
+    for period in range(1, len(cycle)):
+        if len(cycle) % period == 0 and cycle == cycle[:period] * (len(cycle) // period):
+            return period
+    return len(cycle)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from("abcd"), max_size=40))
+def test_calls_that_bring_something_new_are_never_refused(letters):
+    scene = Scene()
+    for number, letter in enumerate(letters):
+        assert scene.reply(read(letter, text=f"news {number}")) is None
+    assert len(scene.carried_out) == len(letters)
