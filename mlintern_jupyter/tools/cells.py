@@ -56,7 +56,7 @@ class CellTools:
         setup: bool = False,
         sources: list[str] | None = None,
     ) -> ToolResult:
-        """Add a cell at the end. Code returns, with outputs, when the person ran or skipped it.
+        """Add a cell at the end. Code returns with its outputs once it was run or skipped.
 
         plan, literature, note and report are Markdown; every other kind is code. The person may run
         the code, edit it first (the edit stands, you get the diff) or skip it (with a reason).
@@ -64,9 +64,9 @@ class CellTools:
         one line ``facts: {json}``; its keys come back as facts.
 
         Args:
-            kind: plan, literature, note, report: Markdown; else code
-            why: your expectation, one line
-            setup: rerun after a kernel restart
+            kind: Markdown: plan, literature, note, report
+            why: what you expect
+            setup: rerun after a restart
             sources: URLs
         """
         if kind in MARKDOWN_KINDS:
@@ -82,7 +82,7 @@ class CellTools:
         Args:
             cell_id: from write_cell or read_notebook
             source: the whole new text
-            why: what changes, one line
+            why: what changes
         """
         record = self._own(cell_id)
         old = record.proposed

@@ -11,7 +11,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from mlintern_jupyter.bench.task import ItemSplit
 from mlintern_jupyter.errors import ToolError
@@ -20,6 +20,7 @@ from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.recipes.rendering import literal
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.cells import CellTools
+from mlintern_jupyter.tools.schema import Within
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _TAKEN = frozenset({"evaluate", "compare", "job", "benchmark", *dir(builtins)})
@@ -56,10 +57,10 @@ class EvaluationTools:
 
         Args:
             task: e.g. nano/mcq
-            name: for this evaluation
+            name: of this evaluation
             model: path or Hub id
-            job: finished job whose model to score
-            split: heldout only once, at the end
+            job: a finished one
+            split: heldout once, at the end
         """
         _check_name(name)
         if bool(model) == bool(job):
@@ -68,7 +69,7 @@ class EvaluationTools:
         return await self._cell_tools.propose(ctx, "eval", source, f"evaluate {name} on {task}")
 
     async def compare(
-        self, ctx: ToolContext, baseline: str, chosen: str, tests: int = 1
+        self, ctx: ToolContext, baseline: str, chosen: str, tests: Annotated[int, Within(1)] = 1
     ) -> ToolResult:
         """Print the verdict on two evaluations of this session: improved, no evidence or worse.
 
@@ -77,11 +78,9 @@ class EvaluationTools:
 
         Args:
             baseline: name of an evaluation
-            chosen: name of an evaluation
-            tests: how many verdicts this question gets in all
+            chosen: likewise
+            tests: verdicts on this question in all
         """
-        if tests < 1:
-            raise ToolError("tests must be 1 or more")
         if baseline == chosen:
             raise ToolError("baseline and chosen are the same evaluation")
         statements = [self._made_by(baseline), self._made_by(chosen)]

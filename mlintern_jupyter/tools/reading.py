@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 from mlintern_jupyter.cells import CellView
 from mlintern_jupyter.context.outputs import outputs_as_text
@@ -12,6 +13,7 @@ from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.facts import sources_of
+from mlintern_jupyter.tools.schema import Within
 
 MAX_COUNT = 100
 LINE = 90
@@ -24,7 +26,11 @@ class ReadingTools:
         self._cells = cells
 
     async def read_notebook(
-        self, ctx: ToolContext, cell_id: str = "", first: int = 0, count: int = 20
+        self,
+        ctx: ToolContext,
+        cell_id: str = "",
+        first: Annotated[int, Within(0)] = 0,
+        count: Annotated[int, Within(1, MAX_COUNT)] = 20,
     ) -> ToolResult:
         """List the notebook's cells, or read one whole with its outputs.
 
@@ -36,8 +42,6 @@ class ReadingTools:
             first: number of the first cell listed
             count: how many
         """
-        if first < 0 or not 1 <= count <= MAX_COUNT:
-            raise ToolError(f"first must be 0 or more and count 1 to {MAX_COUNT}")
         views = await ctx.host.read_cells()
         return self._whole(views, cell_id) if cell_id else self._overview(views, first, count)
 
