@@ -7,6 +7,7 @@ from typing import Any
 
 from mlintern_jupyter.protocols import Effect, Tool
 from mlintern_jupyter.recipes.book import Book
+from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.cells import CellTools
 from mlintern_jupyter.tools.evaluate import EvaluationTools
@@ -16,6 +17,7 @@ from mlintern_jupyter.tools.manual import ManualTools
 from mlintern_jupyter.tools.own_notebook import notebook_tools
 from mlintern_jupyter.tools.plan import PlanTools
 from mlintern_jupyter.tools.reading import ReadingTools
+from mlintern_jupyter.tools.recall import RecallTools
 from mlintern_jupyter.tools.recipe import RecipeTools
 from mlintern_jupyter.tools.schema import Function, FunctionTool
 from mlintern_jupyter.tools.toolbox import Toolbox
@@ -30,6 +32,8 @@ def build_tools(
     runs: Callable[[], Sequence[Mapping[str, Any]]],
     facts: Callable[[], Mapping[str, Any]],
     has_secret: Callable[[str], str | None],
+    conversation: Callable[[], Conversation],
+    sources_of: Callable[[str], tuple[str, ...]],
     namespace: Mapping[str, Any] | None = None,
     more: Sequence[Tool] = (),
 ) -> list[Tool]:
@@ -41,6 +45,8 @@ def build_tools(
         runs: payloads of the evaluations, jobs and comparisons so far.
         facts: the facts of all results so far merged, the newest winning.
         has_secret: name of the secret a text holds, or None.
+        conversation: of the intern so far, whole.
+        sources_of: where untrusted text in the answer of a call came from, by the call's id.
         namespace: the notebook's names, among them functions under ``@tool``.
         more: tools that come from elsewhere: the person's modules, servers. They stand last, so
             that the beginning of every prompt stays the same bytes.
@@ -55,6 +61,7 @@ def build_tools(
         _cell(cell_tools.edit_cell, {"notebook", "execute"}),
         _cell(cell_tools.wait_cell, {"notebook", "execute"}),
         _read(ReadingTools(cells).read_notebook),
+        _read(RecallTools(conversation, cells, sources_of).recall),
         _read(InspectionTools().inspect_object),
         _read(RecipeTools(book, facts).recipe),
         _cell(evaluation.evaluate, {"notebook", "execute"}),

@@ -16,6 +16,7 @@ from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.protocols import Terms, Tool, ToolContext
 from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.tools.build import build_tools
 from mlintern_jupyter.tools.toolbox import Toolbox
@@ -62,7 +63,10 @@ class Notebook:
     said: dict[str, Any] = field(default_factory=dict)
     auto_run: bool | Callable[[str, str], bool] = False
     own: list[CellView] = field(default_factory=list)
+    namespace: dict[str, Any] = field(default_factory=dict)
+    more: tuple[Tool, ...] = ()
     state: SessionState = field(default_factory=SessionState)
+    conversation: Conversation = field(default_factory=Conversation)
     facts: list[Fact] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     inserted: dict[str, NewCell] = field(default_factory=dict)
@@ -81,6 +85,10 @@ class Notebook:
             runs=lambda: self.state.runs,
             facts=lambda: self.said,
             has_secret=lambda text: "HF_TOKEN" if "hf_secret" in text else None,
+            conversation=lambda: self.conversation,
+            sources_of=lambda call: (),
+            namespace=self.namespace,
+            more=self.more,
         )
         self.toolbox = Toolbox(self.tools)
 
