@@ -78,6 +78,7 @@ class Scene:
         self.end = threading.Event()
         self.host = Host()
         self.cancelled = threading.Event()
+        self.own_cancelled = threading.Event()
         ledger = Ledger.create(folder / "s-1", Scrubber.from_environment())
         self.session = Session(
             ledger=ledger,
@@ -85,14 +86,26 @@ class Scene:
             folder=folder / "s-1",
             furnish=self._furnish,
             cancel_jobs=self.cancelled.set,
+            cancel_own_jobs=self.own_cancelled.set,
+            env={},
         )
         self.session.commit(
             SessionStarted("s-1", "goal", "m", "review", {"usd": usd}, {}, "magic", "/w", "0")
         )
 
-    def _furnish(self, session: Session) -> Any:
+    async def _furnish(self, session: Session) -> Any:
         session.attach(self.host)  # type: ignore[arg-type]
         return self
+
+    @property
+    def asking(self) -> Scene:
+        """The turn looks at its limits here: none is passed."""
+        return self
+
+    budget = asking
+
+    def exceeded(self) -> None:
+        """No limit was passed."""
 
     async def run_turn(self) -> str:
         """A turn that asks its model only when the test lets it end."""

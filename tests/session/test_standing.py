@@ -68,6 +68,8 @@ def session(root: Path) -> Iterator[Session]:
         folder=root / "s-1",
         furnish=lambda _: pytest.fail("no turn is begun here"),
         cancel_jobs=lambda: None,
+        cancel_own_jobs=lambda: None,
+        env={},
     )
     for fact in (started("s-1"), TURN):
         made.commit(fact)
