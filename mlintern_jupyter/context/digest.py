@@ -38,19 +38,22 @@ def material_of(
         limit: in characters.
     """
     head = f"Earlier notes:\n{previous}\n\n" if previous else ""
-    rest = max(0, limit - len(head) - 80)
-    fitting = max(1, rest // LEAST_PER_MESSAGE)
-    cut = _start_of_step(messages, len(messages) - fitting)
-    old, new = messages[:cut], messages[cut:]
-    short = without_model("", old, numbers[:cut], rest // 4) if old else ""
-    each = (rest - len(short)) // max(1, len(new)) - 40
-    each = min(MOST_PER_MESSAGE, max(40, each))
-    parts = ["Steps:", short] if short else ["Steps:"]
-    names: dict[str, str] = {}
-    for message, step in zip(new, numbers[cut:], strict=True):
-        names |= {call.id: call.name for call in message.calls}
-        parts.append(_told(message, step, names, each))
-    return f"{head}{chr(10).join(parts)}"[:limit]
+    rest = max(0, limit - len(head))
+    most = rest * 3 // 4
+    each = max(LEAST_PER_MESSAGE, min(MOST_PER_MESSAGE, most // max(1, len(messages))))
+    names = {call.id: call.name for message in messages for call in message.calls}
+    told: list[str] = []
+    cut = len(messages)
+    while cut:
+        text = _told(messages[cut - 1], numbers[cut - 1], names, each)
+        most -= len(text) + 1
+        if most < 0:
+            break
+        told.append(text)
+        cut -= 1
+    left = rest - sum(len(text) + 1 for text in told) - 10
+    short = without_model("", messages[:cut], numbers[:cut], left) if cut else ""
+    return f"{head}Steps:\n{chr(10).join([*([short] if short else []), *told[::-1]])}"[:limit]
 
 
 def without_model(
@@ -64,14 +67,6 @@ def without_model(
     if len(prose) > PROSE * max_chars:
         prose = prose[: int(PROSE * max_chars)].rpartition("\n")[0] or prose[: max_chars // 4]
     return "\n".join(part for part in (prose, _merged(ours, max_chars - len(prose) - 1)) if part)
-
-
-def _start_of_step(messages: Sequence[Message], at: int) -> int:
-    """The first place from ``at`` on that is not in the middle of a call's answers."""
-    at = max(0, at)
-    while at < len(messages) and messages[at].role == "tool":
-        at += 1
-    return at
 
 
 def _told(message: Message, step: int, names: Mapping[str, str], limit: int) -> str:

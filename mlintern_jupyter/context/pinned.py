@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from mlintern_jupyter.cells import source_sha256
 from mlintern_jupyter.context.meter import BYTES_PER_TOKEN, text_bytes
-from mlintern_jupyter.context.reference import MARK, facts_in, facts_line
+from mlintern_jupyter.context.reference import MARK, facts_in, facts_line, head_of
 from mlintern_jupyter.events import CellProposed, CellStarted
 
 SHARE = 0.15
@@ -33,6 +33,8 @@ EDITS_WHOLE = 5
 DIFF = 700
 """Characters of one edit."""
 PREFERENCE = 160
+WORDS = 1_500
+"""Characters of one thing the person said."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def pinned_text(
         ("Plan:", ["\n".join(_plan_line(item) for item in plan)] if plan else []),
         ("What the person changed in your cells, the last first (it is what they want):",
          [f"{e.kind} cell {e.cell_id}:\n{e.as_diff()}" for e in edits[::-1][:EDITS_WHOLE]]),
-        ("What the person said, the last first:", [f"- {text}" for text in words[::-1]]),
+        ("What the person said, the last first:", [f"- {head_of(text, WORDS, 'recall(query=...)')}" for text in words[::-1]]),
         ("Earlier changes of the person, as preferences:",
          [f"- {e.as_line()}" for e in edits[::-1][EDITS_WHOLE:]]),
     ):  # fmt: skip

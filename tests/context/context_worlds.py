@@ -28,7 +28,7 @@ TOOLS = (
 def step(number: int, size: int = 600, calls: int = 1, **facts: object) -> list[Message]:
     """A reply with calls, and their results of about ``size`` characters."""
     made = tuple(
-        ToolCall(f"c{number}_{at}", "write_cell", json.dumps({"source": f"x{number}\n" * 40}))
+        ToolCall(f"c{number}_{at}", "write_cell", json.dumps({"source": f"x{number}\n" * 100}))
         for at in range(calls)
     )
     said = {"cell": f"k{number}", "state": "done", "loss": number / 1000, **facts}
