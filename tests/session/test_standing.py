@@ -11,14 +11,20 @@ import pytest
 from mlintern_jupyter.config import record_root
 from mlintern_jupyter.events import (
     Activity,
+    AgentEnded,
+    AgentStarted,
+    Asked,
     CellEnded,
     CellProposed,
     CellStarted,
+    Compacted,
     Decided,
     Fact,
     HoldChanged,
+    ModelChanged,
     OwnCellRan,
     PlanChanged,
+    Replied,
     Reserved,
     RunRecorded,
     SessionStarted,
@@ -26,15 +32,28 @@ from mlintern_jupyter.events import (
     TurnEnded,
     TurnStarted,
 )
+from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import LEDGER_FILE, Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session import records
 from mlintern_jupyter.session.card import card_bundle
 from mlintern_jupyter.session.session import Session
-from mlintern_jupyter.session.standing import best_score, job_cost, kernel_view, session_view
+from mlintern_jupyter.session.standing import (
+    agent_view,
+    best_score,
+    job_cost,
+    kernel_view,
+    session_view,
+)
 from mlintern_jupyter.usage import Usage
-from mlintern_jupyter.views import PendingCellView, PlanItemView, SourceView
+from mlintern_jupyter.views import (
+    AgentView,
+    CompactionView,
+    PendingCellView,
+    PlanItemView,
+    SourceView,
+)
 
 TURN = TurnStarted(1, "improve it", "%%intern improve it --session s-1")
 
@@ -117,6 +136,44 @@ def test_a_session_is_shown_as_its_facts_say(session: Session) -> None:
     assert ended.status == "limit"
     assert ended.outcome is not None
     assert (ended.outcome.reason, ended.outcome.do) == ("40 steps", "raise it")
+
+
+def test_questions_sub_agents_and_room_made_are_shown(session: Session) -> None:
+    for fact in (
+        Asked(
+            2, "call_2", "push", {"to": "hub\u202e"}, ("publish",), "a rule", None, "public", "s"
+        ),
+        AgentStarted("a-1", "literature", "find papers", "call_1", "m"),
+        Replied(4, "", (ToolCall("c", "paper_search", "{}"),), "tool_calls", "m", agent="a-1"),
+        AgentStarted("a-2", "critic", "look at it", "call_3", "m"),
+        AgentEnded("a-2", "paused", "half", "no credit"),
+        Compacted(7, "full", 4, 6, "goal", "digest", 26_000, 12_000),
+        ModelChanged("research", "small", "the person"),
+    ):
+        session.commit(fact)
+    seen = session_view(session)
+    (ask,) = seen.asks
+    assert (ask.call, ask.tool, ask.arguments) == ("call_2", "push", "to: hub\\u202e")
+    assert (ask.effects, ask.price_usd, ask.visibility) == (("publish",), None, "public")
+    # No turn runs in this kernel: whoever did not end is not at work.
+    assert seen.agents == (
+        AgentView("a-1", "literature", "find papers", "unfinished", 4, "", ""),
+        AgentView("a-2", "critic", "look at it", "paused", 0, "", "no credit"),
+    )
+    at_work = agent_view("a-1", session.state.agents["a-1"], working=True)
+    assert (at_work.state, at_work.doing) == ("working", "paper_search")
+    assert seen.compaction == CompactionView(7, "full", 26_000, 12_000)
+    assert seen.models == {"main": "m", "research": "small"}
+    assert not seen.on_fallback
+
+
+def test_of_many_sub_agents_those_at_work_and_the_newest_are_shown(session: Session) -> None:
+    for number in range(14):
+        session.commit(AgentStarted(f"a-{number}", "data", "look", f"call_{number}", "m"))
+        if number != 1:
+            session.commit(AgentEnded(f"a-{number}", "completed", "found"))
+    shown = [agent.agent for agent in session_view(session).agents]
+    assert shown == ["a-1", *(f"a-{number}" for number in range(5, 14))]
 
 
 def test_cells_that_wait_are_listed_with_what_speaks_against_them(session: Session) -> None:
