@@ -130,7 +130,8 @@ def pinned_text(
         ("Plan:", ["\n".join(_plan_line(item) for item in plan)] if plan else []),
         ("What the person changed in your cells, the last first (it is what they want):",
          [f"{e.kind} cell {e.cell_id}:\n{e.as_diff()}" for e in edits[::-1][:EDITS_WHOLE]]),
-        ("What the person said, the last first:", [f"- {head_of(text, WORDS, 'recall(query=...)')}" for text in words[::-1]]),
+        ("What the person said, the last first:",
+         [f"- {head_of(text, WORDS, 'recall(query=...)')}" for text in words[::-1]]),
         ("Earlier changes of the person, as preferences:",
          [f"- {e.as_line()}" for e in edits[::-1][EDITS_WHOLE:]]),
     ):  # fmt: skip
