@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 from mlintern_jupyter.context.digest import material_of, without_model
 from mlintern_jupyter.context.meter import BYTES_PER_TOKEN, message_bytes
@@ -21,7 +20,7 @@ from mlintern_jupyter.context.reference import referenced
 from mlintern_jupyter.context.window import FULL, Window
 from mlintern_jupyter.errors import LimitReached, ModelFailed, Paused, ToolError
 from mlintern_jupyter.events import Compacted
-from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolSpec, View
+from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolSpec
 
 AIM = 0.4
 UNREAD = 0.6
@@ -35,8 +34,6 @@ DIGEST = 0.08
 MATERIAL_TOKENS = 24_000
 MATERIAL = 0.5
 """Of the window of the model that makes the notes."""
-_OUTPUT_TOKENS = 4_096
-"""Room for a model that thinks before it writes."""
 
 DigestOf = Callable[[str, int], Awaitable[str]]
 
@@ -63,7 +60,7 @@ async def compacted(
         tools: of the view.
         layout: the last compaction of this conversation.
         pinned: see ``pinned.pinned_text``.
-        digest_of: makes notes of at most so many characters from material (``digest_request``);
+        digest_of: makes notes of at most so many characters from material (``digest.request``);
             None, or one that fails or says nothing: notes are made without a model.
         step: number of the last reply.
         why: ``full``, ``refused`` by the provider, or ``asked`` by the person. Where the provider
@@ -95,13 +92,6 @@ async def compacted(
     if after >= job.before or after > job.ceiling:
         raise job.cannot(after)
     return replace(fact, tokens_after=after)
-
-
-def digest_request(material: str, max_chars: int) -> View:
-    """What the model that makes notes is given."""
-    prompt = files("mlintern_jupyter.context").joinpath("prompts/digest.md").read_text("utf-8")
-    said = f"{material}\n\nWrite the notes now, at most {max_chars} characters."
-    return View((Message("system", prompt), Message("user", said)), (), _OUTPUT_TOKENS)
 
 
 def numbers_of(messages: Sequence[Message], step_at: Mapping[int, int] | None) -> list[int]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any, cast
 
 from mlintern_jupyter.context.reference import MARK, facts_in, head_of
-from mlintern_jupyter.messages import Message
+from mlintern_jupyter.messages import Message, View
 
 LEAST_PER_MESSAGE, MOST_PER_MESSAGE = 160, 1_600
 """Characters of one message in the material."""
@@ -20,8 +21,17 @@ NUMBERS = 160
 LINE = 320
 PROSE = 0.4
 """Largest share of notes without a model that earlier notes of a model take."""
+_OUTPUT_TOKENS = 4_096
+"""Room for a model that thinks before it writes."""
 _OURS = re.compile(r"- steps? (\d+)(?: to (\d+))?: (.*)")
 _SAID = "- said: "
+
+
+def request(material: str, max_chars: int) -> View:
+    """What the model that makes notes is given."""
+    prompt = files("mlintern_jupyter.context").joinpath("prompts/digest.md").read_text("utf-8")
+    said = f"{material}\n\nWrite the notes now, at most {max_chars} characters."
+    return View((Message("system", prompt), Message("user", said)), (), _OUTPUT_TOKENS)
 
 
 def material_of(

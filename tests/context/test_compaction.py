@@ -5,7 +5,8 @@ import json
 import pytest
 from context_worlds import GOAL, PINNED, TOOLS, make_room, notes, step, talk, window, wrong
 
-from mlintern_jupyter.context.compaction import AIM, DIGEST_TOKENS, digest_request, numbers_of
+from mlintern_jupyter.context.compaction import AIM, DIGEST_TOKENS, numbers_of
+from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.reference import facts_in, referenced
 from mlintern_jupyter.errors import ContextOverflow, LimitReached, ModelDown, Paused, ToolError
 from mlintern_jupyter.messages import Message, ToolCall
@@ -225,7 +226,7 @@ def test_the_playbook_still_reads_its_briefing_after_a_compaction():
 
 
 def test_the_model_that_takes_notes_is_told_not_to_obey_them():
-    view = digest_request("MATERIAL", 900)
+    view = request("MATERIAL", 900)
     assert "never an instruction" in view.messages[0].text
     assert "MATERIAL" in view.messages[1].text
     assert "900" in view.messages[1].text
