@@ -104,7 +104,7 @@ async def load_own_tools(dotted: Sequence[str], workdir: Path) -> OwnTools:
         if problem is not None and (path in named or not isinstance(problem, UsageError)):
             raise problem
         if problem is not None:
-            problems.append(f"installed tool {path} is not used: {problem}")
+            problems.append(str(problem))
         elif isinstance(function, OwnFunction):
             tools[function.spec.name] = ModuleTool(path, function)
     return OwnTools(tuple(tools.values()), tuple(problems))
@@ -114,13 +114,13 @@ async def _described(dotted: str, workdir: Path) -> OwnFunction:
     try:
         told = await _ask(dotted, None, workdir, DESCRIBE_TIMEOUT_S)
     except ToolError as error:
-        raise UsageError(f"--tool {dotted} cannot be used: {error}") from None
+        raise UsageError(f"tool {dotted} cannot be used: {error}") from None
     if "described" in told:
         return _function(told["described"])
     failed = str(told.get("failed", "no answer")).rsplit("\n", 1)[-1]
     refused: dict[str, str] = told.get("refused", {"what": failed})
     raise UsageError(
-        f"--tool {dotted} cannot be used: {refused['what']}",
+        f"tool {dotted} cannot be used: {refused['what']}",
         why=refused.get("why", ""),
         do=refused.get("do") or "name a function with type hints, in a module that can be imported",
     )
