@@ -20,7 +20,7 @@ from mlintern_jupyter.events import (
 )
 from mlintern_jupyter.messages import ToolCall, ToolResult
 from mlintern_jupyter.policy.gate import Gate, Ruling
-from mlintern_jupyter.protocols import Grant, Tool, Toolbox, ToolContext
+from mlintern_jupyter.protocols import Effect, Grant, Tool, Toolbox, ToolContext
 from mlintern_jupyter.record.conversation import Conversation
 
 TRUNCATED = (
@@ -86,7 +86,7 @@ class Dispatch:
     def _only_reads(self, call: ToolCall) -> bool:
         try:
             tool = self.toolbox.find(call.name)
-            return tool.terms(tool.bind(call.arguments)).effects == {"read"}
+            return tool.terms(tool.bind(call.arguments)).effects == frozenset[Effect](("read",))
         except ToolError:
             return False
 
@@ -172,8 +172,9 @@ class Dispatch:
     async def _in_time(
         self, tool: Tool, ctx: ToolContext, grant: Grant, arguments: dict[str, Any]
     ) -> ToolResult:
+        limit = asyncio.timeout(tool.timeout_s)
         try:
-            async with asyncio.timeout(tool.timeout_s) as limit:
+            async with limit:
                 return await tool(ctx, grant, **arguments)
         except TimeoutError:
             if not limit.expired():

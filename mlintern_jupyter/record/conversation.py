@@ -35,6 +35,8 @@ class Conversation:
     """What is shown shorter; ``None`` before the first compaction."""
     sources: tuple[str, ...] = ()
     """Untrusted text in it since the person spoke last, by where it came from."""
+    sources_by_call: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """The same for every answered call that had any."""
     _held: list[Message] = field(default_factory=list[Message])
 
     def say(self, text: str) -> None:
@@ -64,7 +66,13 @@ class Conversation:
         """A call is answered."""
         known = dict.fromkeys((*self.sources, *fact.sources))
         self.sources = tuple(known)[-SOURCES_KEPT:]
+        if fact.sources:
+            self.sources_by_call[fact.call] = fact.sources
         self._answer(fact.call, fact.text, fact.images)
+
+    def compacted(self, fact: Compacted) -> None:
+        """Older parts are shown shorter from here on."""
+        self.layout = fact
 
     def answer_rest(self) -> None:
         """Every call that is still open gets an answer: a model is never given half a pair."""

@@ -10,7 +10,6 @@ are open is therefore held back and follows the last answer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, cast
@@ -53,7 +52,12 @@ from mlintern_jupyter.record.cell_record import CellRecord, MagicCell
 from mlintern_jupyter.record.chain import Numbered
 from mlintern_jupyter.record.conversation import NOT_SETTLED, AgentRecord, Conversation
 from mlintern_jupyter.record.spending import Spending
-from mlintern_jupyter.record.told import late_cell_line, own_cell_line, returned_cell_line
+from mlintern_jupyter.record.told import (
+    late_cell_line,
+    own_cell_line,
+    returned_cell_line,
+    said_facts,
+)
 from mlintern_jupyter.usage import Limits, Spent
 
 OWN_CELLS_KEPT = 10
@@ -87,6 +91,8 @@ class SessionState:
     """Calls that wait for a yes of the person, by id."""
     models: dict[str, str] = field(default_factory=dict[str, str])
     """Model of each role that has one, ``main`` among them."""
+    words: list[str] = field(default_factory=list[str])
+    """What the person said besides this turn's request, in order."""
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """What all tool results established, merged; the newest wins."""
     plan: tuple[dict[str, str], ...] = ()
@@ -219,7 +225,8 @@ class SessionState:
     def _turn_started(self, fact: TurnStarted, number: int) -> None:
         self.main.answer_rest()
         self.main.trust_again()
-        self.facts.update(_said_facts(fact.briefing))
+        self.words += [self.turn_text] if self.turn_text else []
+        self.facts.update(said_facts(fact.briefing))
         self.turn, self.turn_text, self.turn_source = fact.turn, fact.text, fact.source
         self.briefing, self.outcome, self.queued_cells = fact.briefing, None, 0
         self._let_go()
@@ -252,21 +259,12 @@ class SessionState:
     def _hold_changed(self, fact: HoldChanged, _: int) -> None:
         self.held = fact.why if fact.held else ""
 
-    def _replied(self, fact: Replied, _: int) -> None:
-        self._of(fact.agent).replied(fact)
-
-    def _effect_intended(self, fact: EffectIntended, _: int) -> None:
-        self._of(fact.agent).begun(fact)
-
     def _effect_settled(self, fact: EffectSettled, _: int) -> None:
         self.asks.pop(fact.call, None)
         self._of(fact.agent).settled(fact)
         self.spending.worked(fact)
         if not fact.agent:
             self.facts.update(fact.facts)
-
-    def _compacted(self, fact: Compacted, _: int) -> None:
-        self._of(fact.agent).layout = fact
 
     def _model_changed(self, fact: ModelChanged, _: int) -> None:
         self.models[fact.role] = fact.model
@@ -331,6 +329,7 @@ class SessionState:
 
     def _steered(self, fact: Steered, _: int) -> None:
         self.main.trust_again()
+        self.words.append(fact.text)
         self._say(fact.text)
 
     def _nudged(self, fact: Nudged, _: int) -> None:
@@ -356,11 +355,6 @@ def fold(facts: Iterable[Numbered]) -> SessionState:
     return state
 
 
-def _said_facts(briefing: str) -> dict[str, Any]:
-    line = briefing.rpartition("\n")[2]
-    return json.loads(line.removeprefix("facts: ")) if line.startswith("facts: ") else {}
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -372,14 +366,14 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     TurnEnded: SessionState._turn_ended,
     Asked: lambda state, fact, _: state.asks.update({fact.call: fact}),
     Answered: lambda state, fact, _: state.asks.pop(fact.call, None),
-    Compacted: SessionState._compacted,
+    Compacted: lambda state, fact, _: state._of(fact.agent).compacted(fact),
     ModelChanged: SessionState._model_changed,
     AgentStarted: SessionState._agent_started,
     AgentEnded: SessionState._agent_ended,
     Reserved: lambda state, fact, _: state.spending.reserved(fact),
-    Replied: SessionState._replied,
+    Replied: lambda state, fact, _: state._of(fact.agent).replied(fact),
     Settled: lambda state, fact, _: state.spending.settled(fact),
-    EffectIntended: SessionState._effect_intended,
+    EffectIntended: lambda state, fact, _: state._of(fact.agent).begun(fact),
     EffectSettled: SessionState._effect_settled,
     PlanChanged: SessionState._plan_changed,
     CellProposed: SessionState._cell_proposed,

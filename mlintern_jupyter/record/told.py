@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from mlintern_jupyter.events import CellEnded, OwnCellRan
 
 
@@ -29,3 +32,9 @@ def returned_cell_line(cell_id: str) -> str:
         f"[The person put your cell {cell_id} back: it is proposed again, not refused. wait_cell"
         " waits for it]"
     )
+
+
+def said_facts(briefing: str) -> dict[str, Any]:
+    """What the ``facts:`` line at the end of a briefing holds."""
+    line = briefing.rpartition("\n")[2]
+    return json.loads(line.removeprefix("facts: ")) if line.startswith("facts: ") else {}

@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import time
-from collections.abc import Callable
-from dataclasses import asdict
-from importlib.resources import files
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from mlintern_jupyter import __version__
-from mlintern_jupyter.agent.dispatch import Dispatch
-from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent
 from mlintern_jupyter.backends import jobs_folder
-from mlintern_jupyter.backends.held import committed_usd
 from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.backends.tripwire import watch, write_read
-from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.config import Config, record_root
-from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.errors import LedgerLocked
 from mlintern_jupyter.events import HeldOutRead, ModeChanged, SessionStarted
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
-from mlintern_jupyter.messages import ToolCall
-from mlintern_jupyter.models.names import resolve
-from mlintern_jupyter.policy.budget import Budget
-from mlintern_jupyter.policy.gate import load_rules, review
+from mlintern_jupyter.models.names import providers
+from mlintern_jupyter.policy.credentials import Credentials
 from mlintern_jupyter.policy.scrub import Scrubber
-from mlintern_jupyter.protocols import Model, ToolContext
-from mlintern_jupyter.recipes.book import Book
+from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.durable import writable_root
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.briefing import briefing, near
+from mlintern_jupyter.session.furnish import Furnishing
 from mlintern_jupyter.session.identity import new_session_id
-from mlintern_jupyter.session.prepare import Prepared
+from mlintern_jupyter.session.prepare import Prepared, role_models
+from mlintern_jupyter.session.roles import Roles
 from mlintern_jupyter.session.session import Session, check_mode
 from mlintern_jupyter.session.sinks import CardSink, MarkSink, WireSink
-from mlintern_jupyter.tools.build import build_tools
-from mlintern_jupyter.tools.toolbox import Toolbox
-from mlintern_jupyter.usage import Price
+from mlintern_jupyter.tools.mcp.pins import pins_path
+from mlintern_jupyter.tools.mcp.servers import McpServers
 from mlintern_jupyter.wire import UpdateCell
 
+_JOB_LINE = re.compile(r"\s*%%job\s+(\S+)")
 
-def load(name: str) -> Callable[..., Any]:
-    """What a dotted path ``package.module:name`` stands for; heavy leaf modules come in here."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+
+@dataclass(frozen=True)
+class Lasting:
+    """What outlives the turns of a session in one kernel."""
+
+    roles: Roles
+    mcp: McpServers
 
 
 class Hall:
@@ -61,6 +55,8 @@ class Hall:
         self._bridge = bridge
         self._watching = False
         self._watched: Session | None = None
+        self._lasting: dict[Path, Lasting] = {}
+        self._credentials: Credentials | None = None
 
     def open(self, prepared: Prepared, cell_id: str, config: Config) -> Session:
         """A new session with an empty record.
@@ -71,7 +67,7 @@ class Hall:
         root, note = writable_root(record_root(config))
         name = new_session_id(prepared.goal or prepared.text)
         ledger = Ledger.create(root / name, Scrubber.from_environment())
-        session = self._session(ledger, SessionState(), root / name)
+        session = self._session(ledger, SessionState(), root / name, config)
         self.brief(session, prepared)
         said = prepared.options
         session.commit(
@@ -84,6 +80,10 @@ class Hall:
                 options={
                     "api_base": said.api_base,
                     "price": None if said.price is None else asdict(said.price),
+                    "context": said.context,
+                    "tools": list(said.tool),
+                    "models": role_models(said),
+                    "first_model": prepared.model.name,
                     "record_note": note,
                     "unmetered": prepared.model.unmetered,
                 },
@@ -112,7 +112,7 @@ class Hall:
             mode = state.mode
         session.briefing = briefing(prepared.goal, prepared.benchmark, limits, mode)
 
-    def reopen(self, folder: Path) -> Session:
+    def reopen(self, folder: Path, config: Config) -> Session:
         """The session of a record, to go on with it.
 
         Raises:
@@ -122,7 +122,7 @@ class Hall:
         ledger = Ledger.open(folder, Scrubber.from_environment())
         if ledger.read_only:
             raise LedgerLocked(f"the record in {folder} can only be read", why=ledger.read_only)
-        return self._session(ledger, fold(ledger.facts), folder)
+        return self._session(ledger, fold(ledger.facts), folder, config)
 
     def stamp(self, session: Session, source: str) -> None:
         """Write the session's name into the magic cell's text, for front ends without cell ids."""
@@ -130,20 +130,41 @@ class Hall:
             self._bridge.say(UpdateCell(session.state.cell_id, source=source))
 
     def close(self) -> None:
-        """Nothing of this kernel is watched any more."""
+        """Nothing of this kernel is watched or hidden any more."""
         self._watched = None
+        self._bridge.on_intern_cell = lambda _: None
 
-    def _session(self, ledger: Ledger, state: SessionState, folder: Path) -> Session:
+    def _session(
+        self, ledger: Ledger, state: SessionState, folder: Path, config: Config
+    ) -> Session:
         self._watch_held_out(folder.parent)
+        env = self._hide_keys(config)
         session = Session(
             ledger=ledger,
             state=state,
             folder=folder,
             furnish=self._furnish,
             cancel_jobs=lambda: cancel_running(record_root(), Path(state.workdir or ".")),
+            cancel_own_jobs=lambda: cancel_running(
+                folder.parent, Path(state.workdir or "."), jobs_named_in(state.cells.values())
+            ),
+            env=env,
         )
+        mcp = McpServers(config.mcp, env, pins_path(env))
+        session.servers = mcp.status
+        self._lasting[folder] = Lasting(Roles(state, session.commit, env), mcp)
         self._watched = session
         return session
+
+    def _hide_keys(self, config: Config) -> Mapping[str, str]:
+        """The environment with every key, as the cells of the intern do not see it."""
+        if self._credentials is None:
+            keys = {key for provider in providers().values() for key in provider["keys"]}
+            servers = {name for server in config.mcp.values() for name in server.secret_names}
+            self._credentials = Credentials(keys | servers)
+        known = self._credentials
+        self._bridge.on_intern_cell = lambda runs: known.hide() if runs else known.show()
+        return known
 
     def show(self, session: Session, display_id: str, note: str) -> None:
         """Let the peer, the card and the magic cell's mark hear the session.
@@ -163,81 +184,16 @@ class Hall:
             ),
         )
 
-    def _furnish(self, session: Session) -> Agent:
+    async def _furnish(self, session: Session) -> Agent:
         """Everything one turn works with; runs on the worker thread, where models are loaded."""
-        state = session.state
-        scrub = Scrubber.from_environment()
-        model = self._model(session)
-        host = self._host(session)
-        rules = load_rules()
-        tools = build_tools(
-            book=Book.load(),
-            runs=lambda: state.runs,
-            cells=lambda: state.cells,
-            facts=lambda: state.facts,
-            has_secret=scrub.has_secret,
+        lasting = self._lasting[session.folder]
+        shell: Any = self._ip
+        furnishing = Furnishing(
+            session, self._host(session), lasting.roles, lasting.mcp, shell.user_ns
         )
-        toolbox = Toolbox(tools)
-        guards = Guards(plan=lambda: state.plan)
-
-        budget = Budget(
-            state.limits,
-            state.spent,
-            time.monotonic,
-            lambda: committed_usd(session.folder.parent, state.session),
-        )
-        session.context_tokens = model.context_tokens
-
-        def context(call: ToolCall, _: dict[str, Any]) -> ToolContext:
-            return ToolContext(
-                session=state.session,
-                call=call.id,
-                model=model.name,
-                workdir=Path(state.workdir),
-                host=host,
-                commit=session.commit,
-                signal=session.signal,
-                runs_alone=session.runs_alone,
-                attention=session.attention,
-                waiting=budget.waiting,
-                sees=model.sees,
-            )
-
-        dispatch = Dispatch(
-            toolbox=toolbox,
-            review=lambda tool, _: review(tool.effects, cast("Mode", state.mode), rules),
-            context=context,
-            commit=session.commit,
-            signal=session.signal,
-            guards=guards,
-            clock=lambda: budget.spent.seconds,
-        )
-        return Agent(
-            model=model,
-            toolbox=toolbox,
-            window=Window(system_prompt(), model.context_tokens),
-            budget=budget,
-            dispatch=dispatch,
-            guards=guards,
-            commit=session.commit,
-            signal=session.signal,
-            conversation=lambda: tuple(state.messages),
-            pending=lambda: tuple(state.pending),
-            steps_taken=lambda: state.step,
-            attention=session.attention,
-            going=session.going,
-        )
-
-    def _model(self, session: Session) -> Model:
-        state = session.state
-        price = state.options.get("price")
-        plan = resolve(
-            state.model,
-            api_base=state.options.get("api_base"),
-            price=None if price is None else Price(**price),
-            env=os.environ,
-        )
-        return load(plan.load)(plan)
+        agent = await furnishing.agent()
+        session.context_assumed = lasting.roles.assumed
+        return agent
 
     def _host(self, session: Session) -> WireHost:
         """One for all turns: a cell may run, and settle, between two of them."""
@@ -271,14 +227,17 @@ class Hall:
         watch(report)
 
 
-def cancel_running(root: Path, workdir: Path) -> None:
-    """End every running job of a record folder; each takes up to seconds."""
+def cancel_running(root: Path, workdir: Path, names: Container[str] | None = None) -> None:
+    """End the running jobs of a record folder, or those of some names; each takes up to seconds."""
     backend = LocalBackend(root, workdir)
     for folder in jobs_folder.submissions(jobs_folder.jobs_root(root)):
+        if names is not None and jobs_folder.name_of(folder.name) not in names:
+            continue
         if jobs_folder.status_of(folder).state == "running":
             backend.cancel(folder.name)
 
 
-def system_prompt() -> str:
-    """The intern's standing instructions."""
-    return files("mlintern_jupyter.context").joinpath("prompts/system.md").read_text("utf-8")
+def jobs_named_in(cells: Iterable[CellRecord]) -> set[str]:
+    """Names of the jobs that cells of a session submit."""
+    found = (_JOB_LINE.match(cell.source) for cell in cells)
+    return {match[1] for match in found if match}

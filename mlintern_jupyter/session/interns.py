@@ -187,7 +187,7 @@ class Interns:
         """The session of a record: the one open in this kernel, or opened from disk."""
         if self.session is not None and self.session.state.session == folder.session:
             return self.session
-        session = self.hall.reopen(folder.path)
+        session = self.hall.reopen(folder.path, self.config())
         self._replace(session)
         return session
 

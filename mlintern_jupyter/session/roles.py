@@ -36,6 +36,7 @@ class Roles:
         self._env = env
         self._meter = Meter()
         self._models: dict[str, Model] = {}
+        self._windows: dict[tuple[str, str], Window] = {}
         self.assumed = False
         """The main model's window is assumed."""
 
@@ -52,15 +53,19 @@ class Roles:
             self._models[name] = made
         return self._models[name]
 
-    async def window(self, model: Model, system: str, *, main: bool = False) -> Window:
-        """A window for this model, on the counts that are known of it."""
-        tokens = model.context_tokens
-        # A planner that is no language model reads everything; so may a model of one's own.
-        listed = plan_of(self._state, model.name, self._env).load == LITELLM
-        assumed = tokens is None and listed
+    def window(self, model: Model, system: str, *, main: bool = False) -> Window:
+        """The window for this model and these instructions, on the counts that are known of it."""
+        made = self._windows.get((model.name, system))
+        if made is None:
+            # A planner that is no language model reads everything; so may a model of one's own.
+            listed = plan_of(self._state, model.name, self._env).load == LITELLM
+            assumed = model.context_tokens is None and listed
+            tokens = ASSUMED_CONTEXT if assumed else model.context_tokens
+            made = Window(system, tokens, self._meter, model.name)
+            self._windows[model.name, system] = made
         if main:
-            self.assumed = assumed
-        return Window(system, ASSUMED_CONTEXT if assumed else tokens, self._meter, model.name)
+            self.assumed = model.context_tokens is None and made.context_tokens is not None
+        return made
 
     def give_way(self, why: str) -> bool:
         """Let the fallback be the main model from here on; False where there is none left."""

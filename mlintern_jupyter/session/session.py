@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -54,6 +54,8 @@ from mlintern_jupyter.session.resume import proposal
 from mlintern_jupyter.session.roles import plan_of
 from mlintern_jupyter.session.turns import run_turn
 from mlintern_jupyter.session.worker import Heard, Hold, Worker
+from mlintern_jupyter.tools.mcp.server import Status
+from mlintern_jupyter.tools.toolbox import Toolbox
 
 PAUSED = "the person paused it"
 MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
@@ -93,6 +95,12 @@ class Session:
         """What the turn does right now, in a few words."""
         self.context_tokens: int | None = None
         """The model's window, once a turn has loaded the model; ``None`` if unknown."""
+        self.context_assumed = False
+        """Nobody said how much the model reads, so a small window is assumed."""
+        self.toolbox: Toolbox | None = None
+        """Of the turn that runs, or ran last in this kernel."""
+        self.servers: Callable[[], Sequence[Status]] = tuple
+        """How the MCP servers stand."""
         self.attention = asyncio.Event()
         """Set on the worker's loop when the person spoke, until the next model call."""
         self.going = asyncio.Event()
@@ -141,28 +149,27 @@ class Session:
         Raises:
             UsageError: it cannot be followed now; says why. Nothing was changed.
         """
-        if isinstance(command, SetMode):
-            self.set_mode(command.mode, cap=mode_cap)
-        elif isinstance(command, Pause):
-            self.pause()
-        elif isinstance(command, Continue):
-            self.go_on()
-        elif isinstance(command, RunKind):
-            self.allow_kind(command.cell_kind)
-        elif isinstance(command, Answer):
-            self.answer(command)
-        elif isinstance(command, Compact):
-            self.submit(command)
-        elif isinstance(command, SetModel):
-            self.set_model(command)
-        elif isinstance(command, Steer | Stop):
-            if not self.working and not (isinstance(command, Stop) and command.jobs):
-                raise _no_turn(self)
-            if isinstance(command, Steer) and not command.text.strip():
-                raise UsageError("what should the intern be told?")
-            self.submit(command)
-        else:
+        checks: dict[type[Any], Callable[[Any], None]] = {
+            SetMode: lambda asked: self.set_mode(asked.mode, cap=mode_cap),
+            Pause: lambda _: self.pause(),
+            Continue: lambda _: self.go_on(),
+            RunKind: lambda asked: self.allow_kind(asked.cell_kind),
+            Answer: self.answer,
+            Compact: self.submit,
+            SetModel: self.set_model,
+            Steer: self._steer_or_stop,
+            Stop: self._steer_or_stop,
+        }
+        if type(command) not in checks:
             raise UsageError(f"a session takes no command {command.kind}")
+        checks[type(command)](command)
+
+    def _steer_or_stop(self, command: Steer | Stop) -> None:
+        if not self.working and not (isinstance(command, Stop) and command.jobs):
+            raise _no_turn(self)
+        if isinstance(command, Steer) and not command.text.strip():
+            raise UsageError("what should the intern be told?")
+        self.submit(command)
 
     def set_mode(self, mode: Mode, *, cap: Mode = "unattended") -> None:
         """Switch the mode; what waits for the person and may run by itself now is run.
@@ -269,30 +276,37 @@ class Session:
 
     def _hear(self, heard: Heard) -> None:
         """A command on the worker's loop, in the order they were given."""
+        hear: dict[type[Any], Callable[[Any], None]] = {
+            Steer: self._hear_words,
+            SetMode: self._hear_mode,
+            SetModel: self._hear_model,
+            RunKind: self._hear_kind,
+            Hold: self._hold,
+            Answer: self.approvals.answer,
+            Compact: lambda _: self.room_wanted.set(),
+            Stop: lambda _: self._beside(asyncio.to_thread(self._cancel_jobs)),
+        }
         # A record that cannot take it ends the turn at its next commit, which says so.
         with contextlib.suppress(RecordError):
-            if isinstance(heard, Steer):
-                self.commit(Steered(heard.text))
-                self.attention.set()
-            elif isinstance(heard, SetMode):
-                if heard.mode != self.state.mode:
-                    self.commit(ModeChanged(heard.mode))
-                self._beside(self._run_what_may())
-            elif isinstance(heard, SetModel):
-                if self.state.models.get(heard.role) != heard.model:
-                    self.commit(ModelChanged(heard.role, heard.model, "the person"))
-            elif isinstance(heard, Answer):
-                self.approvals.answer(heard)
-            elif isinstance(heard, Compact):
-                self.room_wanted.set()
-            elif isinstance(heard, RunKind):
-                if self.working:
-                    self.commit(KindAllowed(heard.cell_kind))
-                self._beside(self._run_what_may())
-            elif isinstance(heard, Hold):
-                self._hold(heard)
-            elif isinstance(heard, Stop):
-                self._beside(asyncio.to_thread(self._cancel_jobs))
+            hear[type(heard)](heard)
+
+    def _hear_words(self, heard: Steer) -> None:
+        self.commit(Steered(heard.text))
+        self.attention.set()
+
+    def _hear_mode(self, heard: SetMode) -> None:
+        if heard.mode != self.state.mode:
+            self.commit(ModeChanged(heard.mode))
+        self._beside(self._run_what_may())
+
+    def _hear_model(self, heard: SetModel) -> None:
+        if self.state.models.get(heard.role) != heard.model:
+            self.commit(ModelChanged(heard.role, heard.model, "the person"))
+
+    def _hear_kind(self, heard: RunKind) -> None:
+        if self.working:
+            self.commit(KindAllowed(heard.cell_kind))
+        self._beside(self._run_what_may())
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do on the worker's loop what takes long, and go on hearing commands."""
@@ -372,4 +386,3 @@ def _no_turn(session: Session) -> UsageError:
         f"session {session.state.session} is not at work",
         do="change and run its %%intern cell for a new turn, or resume it if it is unfinished",
     )
-

@@ -1,0 +1,200 @@
+"""Everything one turn works with, joined: models, window, tools, gate, budget, sub-agents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from mlintern_jupyter.agent.asking import Asking
+from mlintern_jupyter.agent.dispatch import Dispatch
+from mlintern_jupyter.agent.guards import Guards
+from mlintern_jupyter.agent.loop import Agent, InUse
+from mlintern_jupyter.backends.held import committed_usd
+from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.context.digest import request
+from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
+from mlintern_jupyter.context.status import status_text
+from mlintern_jupyter.context.window import Window
+from mlintern_jupyter.errors import ToolError
+from mlintern_jupyter.events import Answered, Asked
+from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.messages import ToolCall, ToolResult
+from mlintern_jupyter.policy.budget import Budget
+from mlintern_jupyter.policy.gate import Gate
+from mlintern_jupyter.policy.rules import load_rules
+from mlintern_jupyter.policy.scrub import Scrubber
+from mlintern_jupyter.protocols import Tool, ToolContext
+from mlintern_jupyter.recipes.book import Book
+from mlintern_jupyter.session.roles import Roles
+from mlintern_jupyter.session.session import Session
+from mlintern_jupyter.session.standing import best_score
+from mlintern_jupyter.tools.build import build_tools
+from mlintern_jupyter.tools.mcp.servers import McpServers
+from mlintern_jupyter.tools.own_modules import load_own_tools
+from mlintern_jupyter.tools.toolbox import Toolbox
+from mlintern_jupyter.views import ScoreView
+
+
+@dataclass
+class Furnishing:
+    """Made anew for each turn, on the worker's loop; what outlives a turn is handed in."""
+
+    session: Session
+    host: WireHost
+    roles: Roles
+    mcp: McpServers
+    namespace: Mapping[str, Any]
+    """The notebook's names, among them the person's own tools."""
+
+    async def agent(self) -> Agent:
+        """What the turn works with.
+
+        Raises:
+            UsageError: a model or a tool that was asked for is not there.
+        """
+        session, state = self.session, self.session.state
+        self.model = await self.roles.model()
+        self.system = prompt("system")
+        self.budget = Budget(
+            state.limits,
+            state.spent,
+            time.monotonic,
+            lambda: committed_usd(session.folder.parent, state.session),
+        )
+        self.rules = load_rules(Path(state.workdir))
+        self.asking = Asking(self.budget, session.commit, session.signal)
+        self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
+        toolbox = Toolbox(await self._tools())
+        session.toolbox = toolbox
+        dispatch = Dispatch(
+            toolbox=toolbox,
+            gate=self._gate(),
+            ask_person=self._ask_person,
+            context=self._context,
+            conversation=lambda: state.main,
+            commit=session.commit,
+            signal=session.signal,
+            guards=self.guards,
+            clock=lambda: self.budget.spent.seconds,
+        )
+        return Agent(
+            in_use=self._in_use,
+            give_way=self.roles.give_way,
+            toolbox=toolbox,
+            asking=self.asking,
+            dispatch=dispatch,
+            guards=self.guards,
+            conversation=lambda: state.main,
+            pinned=self._pinned,
+            digest_of=self._digest_of,
+            status=self._status,
+            attention=session.attention,
+            going=session.going,
+            room_wanted=session.room_wanted,
+        )
+
+    async def _tools(self) -> list[Tool]:
+        state = self.session.state
+        said = tuple(state.options.get("tools", ()))
+        own = await load_own_tools(said, Path(state.workdir))
+        tools = build_tools(
+            book=Book.load(),
+            runs=lambda: state.runs,
+            cells=lambda: state.cells,
+            facts=lambda: state.facts,
+            has_secret=Scrubber.from_environment().has_secret,
+            conversation=lambda: state.main,
+            sources_of=lambda call: state.main.sources_by_call.get(call, ()),
+            namespace=self.namespace,
+            more=own.tools,
+        )
+        return [*tools, *await self.mcp.tools_for_turn([tool.spec.name for tool in tools])]
+
+    def _gate(self) -> Gate:
+        state = self.session.state
+        return Gate(self.rules, lambda: cast("Mode", state.mode), lambda: state.main.sources)
+
+    async def _ask_person(self, asked: Asked) -> Answered:
+        session = self.session
+        return await session.approvals.ask(asked, session.attention, self._waiting)
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return self.budget.waiting()
+
+    def _context(self, call: ToolCall) -> ToolContext:
+        session = self.session
+        return ToolContext(
+            session=session.state.session,
+            call=call.id,
+            model=self.model.name,
+            workdir=Path(session.state.workdir),
+            host=self.host,
+            commit=session.commit,
+            signal=session.signal,
+            runs_alone=session.runs_alone,
+            attention=session.attention,
+            waiting=self._waiting,
+            spawn=self._spawn,
+            sees=self.model.sees,
+        )
+
+    async def _spawn(self, call: str, role: str, task: str) -> ToolResult:
+        raise ToolError("sub-agents are not there yet")
+
+    async def _in_use(self) -> InUse:
+        if self.model is not (model := await self.roles.model()):
+            self.model = model
+        window = self.roles.window(model, self.system, main=True)
+        self.session.context_tokens = window.context_tokens
+        return InUse(model, window)
+
+    async def _digest_of(self, material: str, most: int) -> str:
+        """Old steps in short, by the model that has that role."""
+        model = await self.roles.model("compaction")
+        view = request(material, most)
+        tokens = self.roles.window(model, "").tokens(view)
+        step = self.session.state.step + 1
+        return (await self.asking.ask(model, view, tokens, step, "compaction")).text
+
+    def _pinned(self, window: Window) -> str:
+        state = self.session.state
+        return pinned_text(
+            goal=state.goal,
+            request=state.turn_text,
+            briefing=state.briefing,
+            words=state.words,
+            plan=state.plan,
+            best=_best_line(best_score(state.runs)),
+            edits=edits_of(state.cells.values()),
+            facts=state.facts,
+            max_tokens=pinned_tokens(window.context_tokens),
+        )
+
+    def _status(self, window: Window) -> str:
+        state = self.session.state
+        return status_text(
+            state.limits,
+            self.budget.spent,
+            unmetered=self.model.unmetered,
+            compute_usd=committed_usd(self.session.folder.parent, state.session),
+            tokens=state.spending.last_usage.total,
+            context_tokens=window.context_tokens,
+            sources=state.main.sources,
+        )
+
+
+def prompt(name: str) -> str:
+    """One of the shipped prompts."""
+    return files("mlintern_jupyter.context").joinpath(f"prompts/{name}.md").read_text("utf-8")
+
+
+def _best_line(best: ScoreView | None) -> str:
+    if best is None:
+        return ""
+    line = f"{best.name}: {best.value:.3f} on {best.split} of {best.task}, n={best.n}"
+    return line if best.baseline is None else f"{line}; baseline {best.baseline:.3f}"
