@@ -1,0 +1,28 @@
+"""Giving a task to a sub-agent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mlintern_jupyter.messages import ToolResult
+from mlintern_jupyter.protocols import ToolContext
+
+Role = Literal["literature", "data", "code_reader", "critic"]
+
+
+async def delegate(ctx: ToolContext, role: Role, task: str) -> ToolResult:
+    """Give a reading task to a sub-agent with its own window; calls in one reply run side by side.
+
+    It reads only: no cell, no file, no job, no sub-agent of its own. It sees nothing of this
+    conversation, so the task says everything: the question, names and paths, what an answer must
+    hold. It has a share of the budget and at most 60 replies, and answers with text and, where it
+    makes sense, rows (``facts.delegate.rows``). An answer that says partial stopped at a limit.
+
+    literature: recipes, papers and pages by the tools there are. data: rows, columns and defects of
+    data the notebook shows. code_reader: how a library or the notebook's code works. critic: what
+    is wrong with a plan, a result or a claim, before it stands.
+
+    Args:
+        task: whole, it knows nothing else
+    """
+    return await ctx.spawn(ctx.call, role, task)
