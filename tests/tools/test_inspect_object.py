@@ -1,6 +1,7 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import pytest
 from notebook_double import Notebook
@@ -79,16 +80,40 @@ def test_what_a_library_prints_and_how_it_exits_does_no_harm(library):
         inspect("odd_library.X")
 
 
+HANGS = (
+    "import os, subprocess, sys, time\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "open('{0}.new', 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+    "os.replace('{0}.new', '{0}')\n"
+    "time.sleep(600)\n"
+)
+
+
 def test_library_that_hangs_is_killed_with_its_children(library, tmp_path):
-    pids = tmp_path / "pids"
-    library(
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
-        "time.sleep(600)\n"
-    )
+    library(HANGS.format(tmp_path / "pids"))
     with pytest.raises(ToolError, match="was not found within"):
         asyncio.run(inspect_object.look_up("odd_library.X", timeout_s=5))
+    gone_soon(tmp_path / "pids")
+
+
+def test_cancelled_look_up_leaves_no_process_behind(library, tmp_path):
+    pids = tmp_path / "pids"
+    library(HANGS.format(pids))
+
+    async def cancel() -> None:
+        task = asyncio.create_task(inspect_object.look_up("odd_library.X"))
+        while not pids.exists():
+            assert not task.done()
+            await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    gone_soon(pids)
+
+
+def gone_soon(pids: Path) -> None:
     me, child = (int(pid) for pid in pids.read_text().split())
     assert not os.path.exists(f"/proc/{me}")  # noqa: PTH110
     # Killed together, but the kernel need not be through with both at once.
