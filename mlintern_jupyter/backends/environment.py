@@ -60,6 +60,8 @@ PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "ROCR_", "HIP_")
 FIXED = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
+_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+"""A prefix is shared: ``NVIDIA_VISIBLE_DEVICES`` and ``NVIDIA_API_KEY``."""
 _FEW_CPUS = 4
 
 
@@ -68,7 +70,8 @@ def allowed(given: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in given.items()
-        if (name in NAMES or name.startswith(PREFIXES)) and not _CREDENTIALS.search(value)
+        if (name in NAMES or (name.startswith(PREFIXES) and not _SECRET_NAME.search(name)))
+        and not _CREDENTIALS.search(value)
     }
     # With few cores, threads that wait for each other are slower than one.
     if (os.cpu_count() or 1) <= _FEW_CPUS:
