@@ -56,6 +56,10 @@ def _no_view() -> KernelView | None:
     return None
 
 
+def _not_told(running: bool) -> None:
+    pass
+
+
 class LocalPeer(Protocol):
     """A peer inside the kernel, where no page shows the notebook (``hosts.ipython``)."""
 
@@ -110,6 +114,9 @@ class Bridge:
     ) -> None:
         self.local: LocalPeer | None = None
         """Set where nobody answered: it hears what a page would."""
+        self.on_intern_cell: Callable[[bool], None] = _not_told
+        """Told on the main thread before the code of a session's cell runs (True), and when it
+        ended, however it did (False)."""
         self._ip = ip
         self._kernel: Any = getattr(ip, "kernel", None)
         self._session: Any = getattr(self._kernel, "session", None)
@@ -117,6 +124,7 @@ class Bridge:
         self._open = True
         self._hosts: tuple[CellOwner, ...] = ()
         self._running: _Running | None = None
+        self._told: list[_Running] = []
         self._line = WaitingLine()
         self._queued: deque[OwnCellRan] = deque(maxlen=_QUEUED_KEPT)
         self._ran_as_asked: dict[str, float] = {}
@@ -148,6 +156,7 @@ class Bridge:
         if not self._open:
             return
         self._open = False
+        self._tell_ended()
         self._ip.events.unregister("pre_run_cell", self._before_cell)
         self._ip.events.unregister("post_run_cell", self._after_cell)
         self._ip.ast_transformers.remove(self._gate)
@@ -270,6 +279,8 @@ class Bridge:
         # the other is a proposal.
         if outer is not None and claimed is None:
             return
+        if outer is None:
+            self._tell_ended()  # the hook of an earlier cell's end may have been interrupted
         cell_id, source = claimed or (info.cell_id or "", info.raw_cell)
         owner = self._owner(cell_id)
         capture = Capture(request["msg_id"])
@@ -299,12 +310,20 @@ class Bridge:
             )
         try:
             owner.cell_starts(cell.cell_id, cell.source, asked=asked)
+            self._told.append(cell)
+            self.on_intern_cell(True)
         except InternError as error:
             return error
         except KeyboardInterrupt:
             # IPython would print this and run the code.
             return Interrupted("interrupted before it began")
         return None
+
+    def _tell_ended(self, cell: _Running | None = None) -> None:
+        """Say that a cell ended, or every one of which only the start was said."""
+        for told in [c for c in self._told if cell is None or c is cell]:
+            self.on_intern_cell(False)
+            self._told.remove(told)
 
     def _after_cell(self, result: Any) -> None:
         running = self._running
@@ -313,6 +332,7 @@ class Bridge:
             return
         if not self._alive():
             return
+        self._tell_ended(running)
         seconds = monotonic() - running.started
         self._running = running.outer
         self._gate.closed_by = None
