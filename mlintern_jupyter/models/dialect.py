@@ -1,9 +1,9 @@
-"""Our messages in OpenAI's shape, and a streamed answer put together again.
+"""Our messages in OpenAI's shape, as each server wants them spelled.
 
 What goes out is always acceptable to a strict server: no lone surrogates, no empty contents,
-arguments that are a JSON object. The answer of a tool is text, so the pictures of a reply's tool
-results follow the last of them in a message of the user. What comes in is kept as it came, except
-for ids of tool calls: some servers leave them empty or repeat them, and then we make our own.
+arguments that are a JSON object, never two messages of the user in a row. The answer of a tool is
+text, so the pictures of a reply's tool results follow the last of them in a message of the user.
+Reasoning goes back only to the kind of server it came from. `assembly` is the way back.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlintern_jupyter.messages import Message, ToolCall, ToolSpec, View
+from mlintern_jupyter.messages import Message, ToolSpec
+
+_KIND_OF = {
+    "thinking": "thinking_blocks",
+    "redacted_thinking": "thinking_blocks",
+    "reasoning_content": "reasoning_content",
+}
+"""What a piece of reasoning belongs to by its type; everything else is OpenRouter's."""
 
 
 def clean(text: str) -> str:
@@ -25,18 +32,122 @@ def clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def messages_json(messages: Sequence[Message], *, sees: bool = False) -> list[dict[str, Any]]:
-    """The conversation as a chat completions request holds it; with pictures for who can see."""
+@dataclass(frozen=True)
+class Way:
+    """How one server wants the conversation spelled; none of it changes what is said."""
+
+    sees: bool = False
+    """Pictures are sent."""
+    replay: str = ""
+    """Reasoning that goes back, see ``names.ModelPlan.replay``."""
+    left_out: frozenset[str] = frozenset()
+    """Digests of reasoning that the server refused."""
+    marks: bool = False
+    """Places for the provider's cache are marked (Anthropic's ``cache_control``)."""
+    folds: bool = False
+    """What the user says right after a result stands in the result."""
+    short_ids: bool = False
+    """Ids of calls have nine letters and digits (Mistral)."""
+    long_ids: bool = False
+    """Ids of calls are left as they are: Gemini's hold a signature."""
+
+
+_PLAIN = Way()
+
+
+def messages_json(messages: Sequence[Message], way: Way = _PLAIN) -> list[dict[str, Any]]:
+    """The conversation as a chat completions request holds it.
+
+    A message is spelled by itself and by what stands before it, so what was sent once is the
+    beginning of every later request, byte for byte, up to the message that is ``passing``.
+    """
     made: list[dict[str, Any]] = []
+    steady = 0
     pictures: list[dict[str, Any]] = []
     for message in messages:
         if message.role != "tool" and pictures:
-            made.append({"role": "user", "content": pictures})
-            pictures = []
-        made.append(_message(message))
-        if sees:
+            _append(made, {"role": "user", "content": pictures}, way)
+            pictures, steady = [], len(made)
+        _append(made, _message(message, way), way)
+        if way.sees:
             pictures += _pictures(message)
-    return [*made, {"role": "user", "content": pictures}] if pictures else made
+        if not message.passing:
+            steady = len(made)
+    if pictures:
+        _append(made, {"role": "user", "content": pictures}, way)
+        steady = len(made)
+    if way.marks:
+        _mark(made, steady)
+    return made
+
+
+def _append(made: list[dict[str, Any]], entry: dict[str, Any], way: Way) -> None:
+    """Add an entry; one of the user after another becomes part of it.
+
+    Chat templates of many servers insist that the roles alternate. Where places are marked they
+    stay apart, or the mark would stand behind what is passing; that dialect joins them itself.
+    """
+    last = made[-1] if made else {}
+    both_users = entry["role"] == last.get("role") == "user"
+    folded = way.folds and entry["role"] == "user" and last.get("role") == "tool"
+    if way.marks or not (both_users or (folded and isinstance(entry["content"], str))):
+        made.append(entry)
+    elif isinstance(last["content"], str) and isinstance(entry["content"], str):
+        made[-1] = last | {"content": f"{last['content']}\n\n{entry['content']}"}
+    else:
+        made[-1] = last | {"content": [*_parts(last["content"]), *_parts(entry["content"])]}
+
+
+def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _mark(made: list[dict[str, Any]], steady: int) -> None:
+    """Mark the end of what stays, and where the request before this one ended.
+
+    A provider looks back from a mark over a limited number of blocks only, and a reply may hold
+    more calls than that.
+    """
+    replies = [at for at, entry in enumerate(made[:steady]) if entry["role"] == "assistant"]
+    before = replies[-1] - 1 if replies else -1
+    system = 0 if made and made[0]["role"] == "system" else -1
+    for place in {system, before, steady - 1}:
+        if place < 0:
+            continue
+        content = made[place]["content"]
+        mark = {"cache_control": {"type": "ephemeral"}}
+        if isinstance(content, list):
+            made[place] = made[place] | {"content": [*content[:-1], content[-1] | mark]}
+        else:
+            made[place] = made[place] | mark
+
+
+def thinking_digest(block: dict[str, Any]) -> str:
+    """Names a piece of reasoning without keeping it."""
+    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()
+
+
+def replayed(message: Message, way: Way) -> tuple[dict[str, Any], ...]:
+    """The reasoning of a reply that goes back to this server: of its kind, and not refused."""
+    return tuple(
+        block
+        for block in message.thinking
+        if _KIND_OF.get(str(block.get("type")), "reasoning_details") == way.replay
+        and thinking_digest(block) not in way.left_out
+    )
+
+
+def _thinking(message: Message, way: Way) -> dict[str, Any]:
+    blocks = replayed(message, way)
+    if not blocks:
+        return {}
+    if way.replay == "reasoning_content":
+        return {"reasoning_content": clean("".join(str(block["text"]) for block in blocks))}
+    spelled = [
+        {name: clean(value) if isinstance(value, str) else value for name, value in block.items()}
+        for block in blocks
+    ]
+    return {way.replay: spelled}
 
 
 def _pictures(message: Message) -> list[dict[str, Any]]:
@@ -71,22 +182,35 @@ def tools_json(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
     ]
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, way: Way) -> dict[str, Any]:
     # Several providers refuse an empty content, others a missing one.
     text = clean(message.text)
     if message.role == "tool":
-        return {"role": "tool", "tool_call_id": message.call_id, "content": text or "(no output)"}
+        answers = _spelled_id(message.call_id or "", way)
+        return {"role": "tool", "tool_call_id": answers, "content": text or "(no output)"}
     if not message.calls:
         return {"role": message.role, "content": text or "(empty)"}
     calls = [
         {
-            "id": call.id,
+            "id": _spelled_id(call.id, way),
             "type": "function",
             "function": {"name": _callable(call.name), "arguments": _replayable(call.arguments)},
         }
         for call in message.calls
     ]
-    return {"role": "assistant", "content": text or None, "tool_calls": calls}
+    said = {"role": "assistant", "content": text or None, "tool_calls": calls}
+    return said | _thinking(message, way)
+
+
+def _spelled_id(id_: str, way: Way) -> str:
+    """A call's id as this server accepts it: the call may have been another model's."""
+    if way.long_ids:
+        return id_
+    length = 9 if way.short_ids else 40
+    allowed = r"[a-zA-Z0-9]{9}" if way.short_ids else r"[a-zA-Z0-9_-]{1,40}"
+    if re.fullmatch(allowed, id_):
+        return id_
+    return hashlib.sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def _callable(name: str) -> str:
@@ -105,87 +229,3 @@ def _replayable(arguments: str) -> str:
     except ValueError:
         return "{}"
     return clean(arguments) if isinstance(parsed, dict) else "{}"
-
-
-@dataclass
-class _Fragments:
-    index: int
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-
-
-class Assembly:
-    """A streamed answer, put together from litellm's chunks."""
-
-    def __init__(self, on_text: Callable[[str], None]) -> None:
-        self._on_text = on_text
-        self._text: list[str] = []
-        self._calls: list[_Fragments] = []
-        self.finish = ""
-        """litellm's word for why the model stopped."""
-        self.usage: Any = None
-        """litellm's usage object of the last chunk that had one."""
-
-    def add(self, chunk: Any) -> None:
-        """Take one chunk; anything it lacks is skipped (servers send null deltas)."""
-        self.usage = getattr(chunk, "usage", None) or self.usage
-        for choice in getattr(chunk, "choices", None) or ():
-            self.finish = choice.finish_reason or self.finish
-            delta = choice.delta
-            if delta is None:
-                continue
-            if delta.content:
-                self._text.append(delta.content)
-                self._on_text(delta.content)
-            for fragment in delta.tool_calls or ():
-                self._add_fragment(fragment)
-
-    @property
-    def text(self) -> str:
-        """The words so far."""
-        return "".join(self._text)
-
-    @property
-    def size(self) -> int:
-        """Bytes of everything the model wrote."""
-        calls = sum(len((c.name + c.arguments).encode("utf-8", "replace")) for c in self._calls)
-        return len(self.text.encode("utf-8", "replace")) + calls
-
-    def calls(self, view: View) -> tuple[ToolCall, ...]:
-        """The calls in order, each with an id of its own in this conversation.
-
-        A minted id depends on the conversation alone, so the same answer to the same request
-        always carries the same ids.
-        """
-        taken = {call.id for message in view.messages for call in message.calls}
-        made: list[ToolCall] = []
-        for number, call in enumerate(self._calls):
-            id_ = call.id
-            if not id_ or id_ in taken:
-                id_ = f"call-{_digest(view)}-{number}"
-            taken.add(id_)
-            made.append(ToolCall(id_, call.name, call.arguments))
-        return tuple(made)
-
-    def _add_fragment(self, fragment: Any) -> None:
-        index = fragment.index if fragment.index is not None else len(self._calls)
-        function = fragment.function
-        name = (function.name if function else None) or ""
-        found = next((call for call in reversed(self._calls) if call.index == index), None)
-        # Servers that never count give every call the index 0; a new id with a name is a new call.
-        if found is None or (fragment.id and name and found.id and fragment.id != found.id):
-            found = _Fragments(index)
-            self._calls.append(found)
-        found.id = found.id or fragment.id or ""
-        found.name = found.name or name
-        found.arguments += (function.arguments if function else None) or ""
-
-
-def _digest(view: View) -> str:
-    digest = hashlib.sha256()
-    for message in view.messages:
-        digest.update(f"{message.role}\0{message.text}\0".encode("utf-8", "surrogatepass"))
-        for call in message.calls:
-            digest.update(f"{call.id}\0{call.arguments}\0".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()[:10]

@@ -7,12 +7,17 @@ mentions "429 items" is a 400.
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
-from mlintern_jupyter.errors import ModelFailed, Paused
+from mlintern_jupyter.errors import ContextOverflow, ModelDown, ModelFailed, Paused
 from mlintern_jupyter.models.names import ModelPlan
 from mlintern_jupyter.models.stream_watch import Watch
 
+_OVERFLOW_CODES = frozenset({"context_length_exceeded"})
+_OVERFLOW_TYPES = frozenset({"exceed_context_size_error", "request_too_large"})
+"""llama.cpp's, and Anthropic's."""
 _RESUME = "then `%intern resume`; nothing that was done is lost"
 
 
@@ -38,26 +43,44 @@ class Patience:
 
 
 class Unusable(Exception):
-    """This attempt gave nothing; ``kind`` (busy, down, cut, empty) says how often it may."""
+    """This attempt gave nothing; ``kind`` says how often it may.
+
+    ``busy``, ``down``, ``cut`` and ``empty`` are asked again; ``refused`` (400, 422) only in
+    another manner (`request.Manner`).
+    """
 
     def __init__(
-        self, kind: str, what: str, *, why: str = "", retry_after_s: float | None = None
+        self,
+        kind: str,
+        what: str,
+        *,
+        why: str = "",
+        do: str = "",
+        retry_after_s: float | None = None,
+        param: str = "",
     ) -> None:
         super().__init__(what)
         self.kind = kind
         self.what = what
         self.why = why
+        self.do = do
+        self.param = param
         self.retry_after_s = retry_after_s
 
 
 def judge(plan: ModelPlan, watch: Watch, error: Exception, *, overflow: bool) -> Exception:
     """What an exception of litellm really means, from what was seen on the wire.
 
-    ``overflow``: litellm's own type says that the conversation did not fit.
+    ``overflow``: litellm raised its ContextWindowExceededError. It decides so from the words of a
+    400; Anthropic, vLLM and Gemini say it in words alone, so there is nothing better to go by.
     """
     status = watch.status
-    if chain_has(error, ModuleNotFoundError):
-        return _responses_only(plan)
+    if watch.strayed:
+        return ModelFailed(
+            f"{plan.name} was not asked: the request would have gone to {watch.strayed}",
+            why="a key only goes to the server it is for",
+            do="name that server with --api-base if it is the right one",
+        )
     if status is None:
         if watch.broken is None:
             return ModelFailed(f"{plan.name} could not be asked", why=str(error)[:1000])
@@ -66,6 +89,12 @@ def judge(plan: ModelPlan, watch: Watch, error: Exception, *, overflow: bool) ->
         return incomplete(plan, watch) or Unusable(
             "cut", f"{plan.name} sent an answer that cannot be read", why=_reason(error)
         )
+    if status < 400:
+        return _redirected(plan, watch)
+    return _by_status(plan, watch, status, overflow=overflow)
+
+
+def _by_status(plan: ModelPlan, watch: Watch, status: int, *, overflow: bool) -> Exception:
     said = watch.server_message()
     if status in {401, 402, 403}:
         return _refused(plan, status, said)
@@ -75,24 +104,48 @@ def judge(plan: ModelPlan, watch: Watch, error: Exception, *, overflow: bool) ->
     if status in {408, 409} or status >= 500:
         what = f"{_where(plan)} has a problem of its own ({status})"
         return Unusable("down", what, why=said, retry_after_s=_retry_after_s(watch))
-    if overflow or watch.error_code == "context_length_exceeded":
-        return ModelFailed(
-            f"the conversation no longer fits into {plan.name}",
-            why=said,
-            do="use a model with a larger context, or start the server with one; "
-            "then `%intern resume`",
-        )
+    if overflow or status == 413 or _says_overflow(watch):
+        return _overflow(plan, said)
+    what = f"{_where(plan)} refused the request ({status})"
+    if status in {400, 422}:
+        return Unusable("refused", what, why=said, param=watch.error_param)
     do = "check the name after --model" if status == 404 else ""
-    return ModelFailed(f"{_where(plan)} refused the request ({status})", why=said, do=do)
+    return ModelFailed(what, why=said, do=do)
+
+
+def _says_overflow(watch: Watch) -> bool:
+    return watch.error_code in _OVERFLOW_CODES or watch.error_type in _OVERFLOW_TYPES
+
+
+def _overflow(plan: ModelPlan, said: str) -> ContextOverflow:
+    return ContextOverflow(
+        f"the conversation no longer fits into {plan.name}",
+        why=said,
+        do="use a model with a larger context, or start the server with one; then `%intern resume`",
+    )
+
+
+def _redirected(plan: ModelPlan, watch: Watch) -> Unusable:
+    return Unusable(
+        "cut",
+        f"{_where(plan)} sends us on to {watch.redirect or 'another place'} ({watch.status})",
+        why="redirects are not followed: key and conversation would go there; it may be a login "
+        "page of the network",
+        do="if it is the right server, name it with --api-base; then `%intern resume`",
+    )
 
 
 def incomplete(plan: ModelPlan, watch: Watch) -> Exception | None:
     """Why a stream that ended without complaint is still not an answer; ``None`` when it is."""
     if watch.status is None:
-        return _responses_only(plan)
+        return ModelFailed(f"{plan.name} was asked past our watch, so its answer is not used")
     if watch.complete:
         return None
     if watch.stream_error is not None:
+        if _says_overflow(watch):
+            return _overflow(plan, watch.server_message())
+        if watch.error_code.isdecimal() and 400 <= int(watch.error_code) < 600:
+            return _by_status(plan, watch, int(watch.error_code), overflow=False)
         return Unusable("busy", f"{_where(plan)} broke off", why=watch.server_message())
     if watch.is_web_page:
         why = "a web page came back: a login page of the network, or a wrong address"
@@ -121,7 +174,8 @@ def _refused(plan: ModelPlan, status: int, said: str) -> Paused:
     return Paused(what, why=why, do=do)
 
 
-def _responses_only(plan: ModelPlan) -> ModelFailed:
+def responses_only(plan: ModelPlan) -> ModelFailed:
+    """Why a model is not asked that its provider offers over another interface alone."""
     return ModelFailed(
         f"{plan.name} is offered over OpenAI's Responses API only, which is not supported",
         do=f"use `openrouter/{plan.name}`, or a model that speaks chat completions, "
@@ -142,10 +196,10 @@ class Waits:
         """Seconds to wait before asking again. Raises when it is enough."""
         patience = self._patience
         tried = self._count[trouble.kind] = self._count.get(trouble.kind, 0) + 1
-        backoff_s = patience.first_wait_s * 2 ** (tried - 1) * random.uniform(0.5, 1.0)
-        asked_s = trouble.retry_after_s
-        wait_s = min(patience.longest_wait_s, backoff_s if asked_s is None else asked_s)
-        allowed = {"down": patience.retries, "cut": patience.restarts, "empty": 1}
+        backoff_s = patience.first_wait_s * 2 ** min(tried - 1, 30) * random.uniform(0.5, 1.0)
+        # Our own back-off is the least: a server that says 0 for ever would never be given up.
+        wait_s = min(patience.longest_wait_s, max(backoff_s, trouble.retry_after_s or 0.0))
+        allowed = {"down": patience.retries, "cut": patience.restarts, "empty": 1, "refused": 0}
         enough = tried > allowed.get(trouble.kind, tried)
         if enough or self._waited_s + wait_s > patience.give_up_s:
             raise self._end(trouble, tried) from None
@@ -153,16 +207,17 @@ class Waits:
         return wait_s
 
     def _end(self, trouble: Unusable, tried: int) -> Exception:
+        if trouble.kind == "refused":
+            return ModelFailed(trouble.what, why=trouble.why, do=trouble.do)
         what = f"{trouble.what}; asked {tried} times"
         if trouble.kind in {"down", "busy"}:
             asked = trouble.retry_after_s
-            when = f"wait {asked:g} s (the server says), " if asked else "wait or repair it, "
+            when = f"wait {asked:.0f} s (the server says), " if asked else "wait or repair it, "
             if trouble.kind == "down" and self._plan.api_base and self._plan.unmetered:
                 when = f"start the server at {self._plan.api_base}, "
-            return Paused(what, why=trouble.why, do=when + _RESUME)
-        return ModelFailed(
-            what, why=trouble.why, do="`%intern resume` asks again; another model may do better"
-        )
+            return ModelDown(what, why=trouble.why, do=when + _RESUME)
+        again = "`%intern resume` asks again; another model may do better"
+        return ModelFailed(what, why=trouble.why, do=trouble.do or again)
 
 
 def _where(plan: ModelPlan) -> str:
@@ -174,11 +229,15 @@ def _reason(error: Exception) -> str:
 
 
 def _retry_after_s(watch: Watch) -> float | None:
-    """Seconds the server asks for; a date instead of seconds is left to our own back-off."""
+    """Seconds the server asks for, said as a number or as a date (RFC 9110)."""
+    said = watch.headers.get("retry-after", "")
     try:
-        seconds = float(watch.headers.get("retry-after", ""))
+        seconds = float(said)
     except ValueError:
-        return None
+        try:
+            seconds = max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
     return seconds if 0 <= seconds < 1e7 else None
 
 

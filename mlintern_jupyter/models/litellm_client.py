@@ -9,35 +9,41 @@ What happens when it goes wrong (`failures`):
 
 ====================================  =========================================================
 401, 403, 402                         `Paused`: says which variable holds the key, how to resume
-429, 529                              waits (as asked by the server, bounded), then `Paused`
-other 5xx, 408, nobody answers        a few waits, then `Paused`
-stream without its end, web page      partial answer dropped, asked again twice, then `ModelFailed`
+429, 529                              waits (as asked by the server, bounded), then `ModelDown`
+other 5xx, 408, nobody answers        a few waits, then `ModelDown`
+stream without its end, web page,     partial answer dropped, asked again twice, then
+redirect                              `ModelFailed`
 nothing in the answer                 asked again once, then `ModelFailed`
-400, 404 and other 4xx                `ModelFailed` with the server's message
-the same, and pictures were sent      asked again without them, and none are sent from then on
+413, or said to be too long           `ContextOverflow`
+400 and 422                           asked again in another manner where there is one
+                                      (`request`), else `ModelFailed` with the server's message
+404 and other 4xx                     `ModelFailed` with the server's message
+a request for another host            not sent; `ModelFailed`
 ====================================  =========================================================
 
 Pictures go to models that litellm's list says can see, under the name as typed or without its
 provider (so also behind a gateway); a server the list does not know is sent text.
 
-Not covered: the Responses API. litellm sends some OpenAI models there and takes no client of ours
-on that way, so their streams cannot be watched; they are refused with the way round.
+Not covered: the Responses API. litellm takes no client of ours on that way, so its streams could
+not be watched: models that OpenAI offers there alone are refused with the way round, all others are
+asked over chat completions, where OpenAI's newest call tools only without thinking.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import ssl
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import httpx
+
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Reply, View
-from mlintern_jupyter.models.dialect import Assembly, messages_json, tools_json
+from mlintern_jupyter.models.assembly import Assembly
+from mlintern_jupyter.models.dialect import messages_json, tools_json
 from mlintern_jupyter.models.failures import (
     Patience,
     Unusable,
@@ -45,57 +51,72 @@ from mlintern_jupyter.models.failures import (
     chain_has,
     incomplete,
     judge,
+    responses_only,
     scrubbed,
 )
-from mlintern_jupyter.models.names import ModelPlan, key_of, litellm_problem
+from mlintern_jupyter.models.look import look
+from mlintern_jupyter.models.names import ModelPlan, key_of, may_be_asked
+from mlintern_jupyter.models.quiet_litellm import ContextWindowExceededError, litellm
+from mlintern_jupyter.models.request import Manner, request
 from mlintern_jupyter.models.stream_watch import Watch, WatchedClient
 from mlintern_jupyter.usage import Price, Usage
 
-# All of this has to stand before litellm is imported: two of its uploads steal credentials on
-# import, the price list would be fetched from the network, and a `.env` in the notebook's folder
-# would be loaded into the kernel's environment.
-if _problem := litellm_problem():
-    raise ModelFailed(_problem, do="install litellm>=1.83.10, or use `--model playbook`")
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
-
-import httpx
-import litellm
-import openai
-from litellm.exceptions import ContextWindowExceededError
-from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
-
-litellm.suppress_debug_info = True  # else it prints into whatever cell is running
-litellm.telemetry = False  # pyright: ignore[reportAttributeAccessIssue] - older versions have it
-logging.getLogger("LiteLLM").setLevel(logging.ERROR)
-with warnings.catch_warnings():
-    # pydantic builds these classes at first use and warns about litellm's own annotations, which
-    # would land in the output of whatever cell is running then.
-    warnings.simplefilter("ignore")
-    litellm.ModelResponse()
-    litellm.ModelResponseStream()
-
 _CUT_NOTE = "\n[the answer was cut off; asking again]\n"
-_BLIND_NOTE = "[the pictures were refused; asking again without them]\n"
+_SAID_FROM_S = 5.0
+"""Waits from this long on are said."""
 
 
 class LitellmModel:
-    """A language model behind litellm. Implements `protocols.Model`."""
+    """A language model behind litellm. Implements `protocols.Model`.
 
-    def __init__(self, plan: ModelPlan, patience: Patience | None = None) -> None:
+    Args:
+        plan: As ``names.resolve`` made it.
+        patience: How long and how often a server is waited for.
+        env: Where the key is read, at each call. Bedrock's credentials are read by its own library
+            from the process's environment.
+    """
+
+    def __init__(
+        self,
+        plan: ModelPlan,
+        patience: Patience | None = None,
+        *,
+        env: Mapping[str, str] = os.environ,
+    ) -> None:
         self.name = plan.name
         self.unmetered = plan.unmetered
         self._plan = plan
         self._patience = patience or Patience()
+        self._env = env
         self._tls: ssl.SSLContext | None = None
-        info = _listed(plan)
-        self.price = plan.price or _listed_price(plan, info)
-        self.context_tokens: int | None = info.get("max_input_tokens") or None
+        self._info = _listed(plan)
+        self.price = plan.price or _listed_price(plan, self._info)
+        listed = self._info.get("max_input_tokens") or None
+        self.context_tokens: int | None = plan.context_tokens or listed
+        self.notes: tuple[str, ...] = ()
+        """What `look` has to say to the person, e.g. that Ollama chooses the window itself."""
         self.sees = _listed_as_seeing(plan.name)
+        self._manner = Manner(sees=self.sees)
+
+    async def look(self) -> None:
+        """Ask the server for the context size and price nobody has told yet. Never raises."""
+        wants_price = self.price is None and not self.unmetered
+        if self.context_tokens is not None and not wants_price:
+            return
+        watch = Watch()
+        async with self._client(watch, 5.0) as client:
+            found = await look(self._plan, client, key_of(self._plan, self._env))
+        self.context_tokens = self.context_tokens or found.context_tokens
+        if wants_price:
+            self.price = found.price
+        self.notes = found.notes
 
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """Ask once; see the table above for what is raised. Cancellation closes the connection."""
+        if self._info.get("mode") == "responses":
+            raise responses_only(self._plan)
         waits = Waits(self._patience, self._plan)
+        manner = self._manner
         shown = False
 
         def show(text: str) -> None:
@@ -105,80 +126,64 @@ class LitellmModel:
 
         while True:
             try:
-                return await self._ask(view, show)
+                reply = await self._ask(view, show, manner)
             except Unusable as trouble:
+                if trouble.kind == "refused" and (other := manner.after(trouble, self._plan, view)):
+                    manner, note = other
+                    on_text(note)
+                    continue
                 wait_s = waits.next(trouble)
-            except ModelFailed:
-                if not (self.sees and any(message.images for message in view.messages)):
-                    raise
-                # One picture a provider dislikes would otherwise end every later turn, too.
-                self.sees = False
-                on_text(_BLIND_NOTE)
-                continue
+                said = trouble.what
+            else:
+                # Only what was accepted is learnt; a request refused anyhow teaches nothing.
+                self._manner, self.sees = manner, manner.sees
+                return reply
             if shown:
                 on_text(_CUT_NOTE)
                 shown = False
+            if wait_s >= _SAID_FROM_S:
+                on_text(f"[{said}; asking again in {wait_s:.0f} s]\n")
             await asyncio.sleep(wait_s)
 
-    async def _ask(self, view: View, on_text: Callable[[str], None]) -> Reply:
+    async def _ask(self, view: View, on_text: Callable[[str], None], manner: Manner) -> Reply:
         watch = Watch()
         answer = Assembly(on_text)
-        silence_s = self._patience.silence_s * (5 if self._plan.unmetered else 1)
-        self._tls = self._tls or httpx.create_ssl_context()
-        client = WatchedClient(
-            watch, silence_s=silence_s, direct=self._plan.unmetered, tls=self._tls
-        )
-        key = key_of(self._plan, os.environ)
+        patience = self._patience
+        client = self._client(watch, patience.silence_s * (5 if self._plan.unmetered else 1))
+        key = key_of(self._plan, self._env)
         try:
-            async with client, asyncio.timeout(self._patience.total_s):
-                stream: Any = await litellm.acompletion(**self._request(view, client, key))
+            async with client, asyncio.timeout(patience.total_s):
+                asked = request(
+                    self._plan, view, manner, client=client, key=key, total_s=patience.total_s
+                )
+                stream: Any = await litellm.acompletion(**asked)
                 async for chunk in stream:
                     answer.add(chunk)
         except TimeoutError:
-            what = f"{self.name} was still answering after {self._patience.total_s:g} s"
+            what = f"{self.name} was still answering after {patience.total_s:g} s"
             trouble = Unusable("cut", what)
         except Exception as error:  # noqa: BLE001 - litellm raises dozens of unrelated types, plain
             # Exception among them; what happened is read from the wire.
-            trouble = self._judged(watch, error)
+            overflow = chain_has(error, ContextWindowExceededError)
+            trouble = judge(self._plan, watch, error, overflow=overflow)
         else:
             trouble = incomplete(self._plan, watch)
         if trouble is not None:
             # Raised out here, it does not carry litellm's exception and with it the request's key.
             raise scrubbed(trouble, key)
-        return self._reply(view, answer)
+        return self._reply(view, answer, watch)
 
-    def _judged(self, watch: Watch, error: Exception) -> Exception:
-        overflow = chain_has(error, ContextWindowExceededError)
-        return judge(self._plan, watch, error, overflow=overflow)
+    def _client(self, watch: Watch, silence_s: float) -> WatchedClient:
+        self._tls = self._tls or httpx.create_ssl_context()
+        return WatchedClient(
+            watch,
+            allowed=lambda url: may_be_asked(self._plan, url),
+            silence_s=silence_s,
+            direct=self._plan.unmetered,
+            tls=self._tls,
+        )
 
-    def _request(self, view: View, client: WatchedClient, key: str | None) -> dict[str, Any]:
-        plan = self._plan
-        request: dict[str, Any] = {
-            "model": plan.route,
-            "messages": messages_json(view.messages, sees=self.sees),
-            "max_tokens": view.max_output_tokens,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "num_retries": 0,
-            "max_retries": 0,
-            "timeout": self._patience.total_s,
-            "_skip_mcp_handler": True,  # else tools need the `mcp` package
-            "client": _client(plan, client, key),
-        }
-        if not plan.own_auth:
-            request["api_key"] = key or "none-needed"
-        if plan.api_base:
-            request["api_base"] = plan.api_base
-        if view.tools:
-            request["tools"] = tools_json(view.tools)
-        if plan.cache_prompt:
-            request["cache_control_injection_points"] = [
-                {"location": "message", "role": "system"},
-                {"location": "message", "index": -1},
-            ]
-        return request
-
-    def _reply(self, view: View, answer: Assembly) -> Reply:
+    def _reply(self, view: View, answer: Assembly, watch: Watch) -> Reply:
         if answer.finish == "content_filter":
             raise ModelFailed(
                 f"{self.name} was stopped by its provider's content filter",
@@ -190,19 +195,10 @@ class LitellmModel:
         if not calls and not answer.text.strip() and not cut_short:
             raise Unusable("empty", f"{self.name} answered with nothing")
         stop = "length" if cut_short else "tool_calls" if calls else "stop"
-        return Reply(answer.text, calls, stop, _usage(view, answer), self.name)
-
-
-def _client(plan: ModelPlan, client: WatchedClient, key: str | None) -> Any:
-    """The watched client in the wrapping litellm wants: one kind a route, anything else ignored."""
-    if plan.route.startswith("openai/"):
-        return openai.AsyncOpenAI(
-            api_key=key or "none-needed", base_url=plan.api_base, http_client=client, max_retries=0
-        )
-    # The transport only keeps the handler from making a client of its own.
-    handler = AsyncHTTPHandler(transport=httpx.AsyncBaseTransport())
-    handler.client = client
-    return handler
+        # What was cut short may lack its signature, and its calls are not carried out.
+        said = answer.thinking(self._plan.replay, watch.reasoning_details)
+        thinking = () if cut_short else said
+        return Reply(answer.text, calls, stop, _usage(view, answer), self.name, thinking)
 
 
 def _listed(plan: ModelPlan) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 Nothing heavy is imported here, so a wrong name or a missing key is said at once. The providers are
 data: `providers.toml`. A plan holds the *name* of the variable with the key, never the key.
 
-Not covered: whether the provider knows the model (it is asked at the first call), and its price
-(`litellm_client` reads litellm's own list).
+``package.module:Class`` names a model of one's own; it is imported by `making`, not here.
+
+Not covered: whether the provider knows the model (it is asked at the first call), and what nobody
+said of its price and context (`litellm_client` reads litellm's own list, `look` asks the server).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,8 +29,9 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.usage import Price
 
 PLAYBOOK = "playbook"
-_LITELLM = "mlintern_jupyter.models.litellm_client:LitellmModel"
+LITELLM = "mlintern_jupyter.models.litellm_client:LitellmModel"
 _EXAMPLES = ("playbook", "anthropic/claude-sonnet-4-5", "openai/gpt-5.1", "ollama/qwen3:8b")
+_OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _FAMILIES = {
     "claude": "anthropic",
     "gpt": "openai",
@@ -40,6 +44,8 @@ _FAMILIES = {
     "qwen": "ollama",
     "llama": "ollama",
 }
+_STRICT = ("mistral", "mixtral", "ministral", "magistral", "codestral", "devstral", "pixtral")
+"""Families that refuse words of the user right after a tool's result, whoever serves them."""
 MALICIOUS = frozenset({"1.82.7", "1.82.8"})
 """Uploads of litellm that steal credentials; they must not even be imported."""
 
@@ -75,6 +81,17 @@ class ModelPlan:
     """Where a person gets a key."""
     key_file: str = ""
     """A login of another program that will do as the key; only ``huggingface``."""
+    context_tokens: int | None = None
+    """Only what the person said; the list and the server are asked later."""
+    hosts: tuple[str, ...] = ()
+    """Patterns of the hosts that may be asked where litellm alone knows the address."""
+    replay: str = ""
+    """Which reasoning goes back with the calls it led to: ``thinking_blocks`` (Anthropic's signed
+    blocks), ``reasoning_details`` (OpenRouter), ``reasoning_content``, or none."""
+    look: str = ""
+    """Whose catalogue tells context and price; empty: an OpenAI-compatible list of models."""
+    folds: bool = False
+    """Words of the user after a tool's result have to stand in the result (Mistral)."""
 
 
 @cache
@@ -84,9 +101,17 @@ def providers() -> dict[str, dict[str, Any]]:
 
 
 def resolve(
-    name: str, *, api_base: str | None, price: Price | None, env: Mapping[str, str]
+    name: str,
+    *,
+    api_base: str | None,
+    price: Price | None,
+    env: Mapping[str, str],
+    context: int | None = None,
 ) -> ModelPlan:
     """The plan for a model's name; ``playbook:7`` is the playbook with seed 7.
+
+    ``price`` and ``context`` are what the person said; both come before anything a list or a
+    server says.
 
     Raises:
         UsageError: no such provider, no model after the prefix, a bad address, or no key; says
@@ -96,6 +121,8 @@ def resolve(
     if re.fullmatch(rf"{PLAYBOOK}(:\d+)?", name):
         load = "mlintern_jupyter.models.playbook:Playbook"
         return ModelPlan(name, load, name, None, None, False, unmetered=True, price=None)
+    if _is_own(name):
+        return ModelPlan(name, name, name, None, None, False, False, price, context_tokens=context)
     prefix, slash, rest = name.partition("/")
     provider = providers().get(prefix)
     if provider is None or not slash or not rest.strip("/ "):
@@ -108,19 +135,25 @@ def resolve(
     variable = next((key for key in wanted if env.get(key)), wanted[0] if wanted else None)
     plan = ModelPlan(
         name=name,
-        load=_LITELLM,
+        load=LITELLM,
         route=f"{provider.get('route', prefix)}/{rest}",
         api_base=base,
         key_variable=variable,
         key_present=False,
         unmetered=private and price is None,
         price=price,
-        listed=not private and (api_base is None or bool(provider.get("needs_base"))),
+        # Azure's address is the person's own, and its prices are still the listed ones.
+        listed=not private and (base == provider.get("base") or bool(provider.get("needs_base"))),
         local=bool(provider.get("local")),
-        cache_prompt=bool(provider.get("cache")),
+        cache_prompt="cache" in provider and provider["cache"] in rest,
         own_auth=bool(provider.get("own_auth")),
         get_key=provider.get("get_key", "the one who runs the server"),
         key_file=provider.get("key_file", ""),
+        context_tokens=context,
+        hosts=tuple(provider.get("hosts", ())),
+        replay=_replay(provider, base),
+        look=provider.get("look", ""),
+        folds=any(family in name.lower() for family in _STRICT),
     )
     present = bool(key_of(plan, env))
     if not present and not private and not plan.local:
@@ -131,6 +164,38 @@ def resolve(
             "`--model playbook` works",
         )
     return replace(plan, key_present=present)
+
+
+def _is_own(name: str) -> bool:
+    """Whether it is written ``package.module:Class``; ``qwen3:latest`` is a model's tag."""
+    module = name.partition(":")[0]
+    tag = "." not in module and (module in providers() or _family(name) is not None)
+    return _OWN.fullmatch(name) is not None and not tag
+
+
+def _family(name: str) -> str | None:
+    return next((p for word, p in _FAMILIES.items() if name.lower().startswith(word)), None)
+
+
+def _replay(provider: dict[str, Any], base: str | None) -> str:
+    """What the table says; of unknown servers behind ``openai/``, that they want reasoning back."""
+    if base is not None and base != provider.get("base") and "replay_elsewhere" in provider:
+        return provider["replay_elsewhere"]
+    return provider.get("replay", "")
+
+
+def may_be_asked(plan: ModelPlan, url: str) -> bool:
+    """Whether a request may go to this address: the plan's own server and no other."""
+    if plan.api_base is not None:
+        return _origin(url) == _origin(plan.api_base)
+    scheme, host, _ = _origin(url)
+    return scheme == "https" and any(fnmatchcase(host, pattern) for pattern in plan.hosts)
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, (parts.hostname or "").rstrip(".").lower(), port
 
 
 def key_of(plan: ModelPlan, env: Mapping[str, str]) -> str | None:
@@ -176,11 +241,13 @@ def _base(
                 f"{name} needs an address", do=f"set --api-base: {provider['example']}"
             )
         return None
+    # People paste the address of the endpoint itself, too.
+    base = base.removesuffix("/chat/completions").removesuffix("/messages").rstrip("/")
     parts = _address(base)
     if provider.get("base_suffix"):
         return base.removesuffix("/v1").removesuffix("/openai") + provider["base_suffix"]
-    if provider.get("style") == "openai" and not parts.path:
-        return base + "/v1"
+    if provider.get("version") and not parts.path:
+        return base + provider["version"]
     return base.removesuffix("/v1") if provider.get("style") == "bare" else base
 
 
@@ -201,7 +268,7 @@ def _address(base: str) -> SplitResult:
 def _unknown(name: str, prefix: str, has_prefix: bool) -> UsageError:
     known = providers()
     near = difflib.get_close_matches(prefix.lower(), [PLAYBOOK, *known], n=1, cutoff=0.6)
-    family = next((p for word, p in _FAMILIES.items() if name.lower().startswith(word)), None)
+    family = _family(name)
     if prefix in known:
         guess = f"name a model after the prefix, e.g. {known[prefix]['example']}. "
     elif near:
@@ -217,7 +284,7 @@ def _unknown(name: str, prefix: str, has_prefix: bool) -> UsageError:
         what,
         do=f"{guess}Models are written provider/model: {', '.join(_EXAMPLES)}. "
         f"Providers: {', '.join(known)}. Any OpenAI-compatible server: "
-        "openai/<model> with --api-base",
+        "openai/<model> with --api-base. A model of your own: package.module:Class",
     )
 
 
@@ -241,7 +308,7 @@ def check_ready(plan: ModelPlan, env: Mapping[str, str]) -> list[str]:
     Looks at the installed litellm and the key; whether anybody listens is tried on private
     addresses only (one connection, at most a second), so nothing leaves the machine.
     """
-    if plan.load != _LITELLM:
+    if plan.load != LITELLM:
         return []
     problems = [problem] if (problem := litellm_problem()) else []
     if plan.key_variable and not plan.unmetered and not key_of(plan, env):

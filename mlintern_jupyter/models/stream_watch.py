@@ -6,6 +6,9 @@ A `Watch` hangs on the HTTP client that is handed to litellm and reads the same 
 the headers that matter, the beginning of an error's body, and the end marker of every dialect we
 speak. It changes nothing.
 
+The same client keeps a key where it belongs: whatever litellm or the openai client would like to
+ask, a request leaves for the allowed address or not at all, and a redirect is never followed.
+
 End markers: OpenAI ``[DONE]`` or a finish reason that is not null (`transformers serve` sends no
 ``[DONE]``), Anthropic ``message_stop``, Gemini ``finishReason``, Ollama ``done``, Bedrock
 ``messageStop``.
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import httpx
@@ -40,6 +43,10 @@ class Watch:
         """Beginning of the body when it is not a stream of events."""
         self.stream_error: dict[str, Any] | None = None
         """An error object the server sent inside a stream."""
+        self.strayed = ""
+        """Host of a request that was not sent, because it was for somebody else."""
+        self.reasoning_details: list[dict[str, Any]] = []
+        """OpenRouter's pieces of reasoning; litellm drops those without words, so signatures."""
         self._line = b""
 
     def begin(self, response: httpx.Response) -> None:
@@ -49,6 +56,7 @@ class Watch:
         self.complete = False
         self.error_body = self._line = b""
         self.stream_error = self.broken = None
+        self.reasoning_details = []
 
     def feed(self, data: bytes) -> None:
         """Take note of raw bytes, cut anywhere."""
@@ -100,8 +108,31 @@ class Watch:
     @property
     def error_code(self) -> str:
         """The provider's own code of the error, e.g. ``context_length_exceeded``."""
+        return self._error_field("code")
+
+    @property
+    def error_type(self) -> str:
+        """The provider's own type of the error, e.g. ``exceed_context_size_error``."""
+        return self._error_field("type")
+
+    @property
+    def error_param(self) -> str:
+        """The field of the request that the provider objects to, where it names one."""
+        return self._error_field("param")
+
+    @property
+    def redirect(self) -> str:
+        """Host that the server wanted the request sent to instead; empty when it did not."""
+        if self.status is None or not 300 <= self.status < 400:
+            return ""
+        try:
+            return httpx.URL(self.headers.get("location", "")).host or "another place"
+        except httpx.InvalidURL:
+            return "another place"
+
+    def _error_field(self, name: str) -> str:
         inner = _object((self.stream_error or self._error_object() or {}).get("error"))
-        return str((inner or {}).get("code") or "")
+        return str((inner or {}).get(name) or "")
 
     def _error_object(self) -> dict[str, Any] | None:
         try:
@@ -130,7 +161,11 @@ class Watch:
             self.stream_error = event
             self.complete = False
             return
-        finish = any(choice.get("finish_reason") for choice in _objects(event.get("choices")))
+        choices = _objects(event.get("choices"))
+        for choice in choices:
+            delta = _object(choice.get("delta")) or {}
+            self.reasoning_details += _objects(delta.get("reasoning_details"))
+        finish = any(choice.get("finish_reason") for choice in choices)
         finish |= any(part.get("finishReason") for part in _objects(event.get("candidates")))
         if finish or event.get("type") == "message_stop" or event.get("done") is True:
             self.complete = self.stream_error is None
@@ -148,6 +183,10 @@ class Watch:
             self._line = self._line[total:]
 
 
+class Strayed(httpx.TransportError):
+    """A request for somebody else than the server that is asked."""
+
+
 class WatchedClient(httpx.AsyncClient):
     """An HTTP client that tells a watch all it sees, and bounds silence by itself.
 
@@ -156,18 +195,33 @@ class WatchedClient(httpx.AsyncClient):
     """
 
     def __init__(
-        self, watch: Watch, *, silence_s: float, direct: bool, tls: ssl.SSLContext
+        self,
+        watch: Watch,
+        *,
+        allowed: Callable[[str], bool],
+        silence_s: float,
+        direct: bool,
+        tls: ssl.SSLContext,
     ) -> None:
         # Compressed bytes would hide the end marker, and a proxy has no business on a private net.
         super().__init__(verify=tls, trust_env=not direct, headers={"Accept-Encoding": "identity"})
         self._watch = watch
+        self._allowed = allowed
         self._limits = {"connect": 10.0, "read": silence_s, "write": silence_s, "pool": 10.0}
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request under our limits; the response's bytes pass by the watch."""
+        """Send a request under our limits; the response's bytes pass by the watch.
+
+        Raises:
+            Strayed: the request is for an address that is not allowed; nothing was sent.
+        """
+        if not self._allowed(str(request.url)):
+            self._watch.strayed = request.url.host
+            raise Strayed(f"{request.url.host} may not be asked")
         request.extensions = {**request.extensions, "timeout": self._limits}
         stream = options.pop("stream", False)
         try:
+            options["follow_redirects"] = False
             response = await super().send(request, stream=True, **options)
         except httpx.TransportError as error:
             self._watch.broken = error

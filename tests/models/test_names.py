@@ -10,7 +10,14 @@ import pytest
 
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.models import names
-from mlintern_jupyter.models.names import ModelPlan, check_ready, is_private, key_of, resolve
+from mlintern_jupyter.models.names import (
+    ModelPlan,
+    check_ready,
+    is_private,
+    key_of,
+    may_be_asked,
+    resolve,
+)
 from mlintern_jupyter.usage import Price
 
 KEYS = {key: "k" for provider in names.providers().values() for key in provider["keys"] if key} | {
@@ -121,7 +128,11 @@ def test_a_price_that_was_said_makes_a_private_address_metered() -> None:
         ("anthropic/m", "http://localhost:8000/v1", "http://localhost:8000"),
         ("ollama/m", None, "http://localhost:11434/v1"),
         ("azure/m", None, "https://mine.openai.azure.com/openai/v1"),
-        ("gemini/m", None, None),
+        ("openai/m", "http://localhost:8000/v1/chat/completions", "http://localhost:8000/v1"),
+        ("anthropic/m", "http://localhost:8000/v1/messages", "http://localhost:8000"),
+        ("gemini/m", None, "https://generativelanguage.googleapis.com/v1beta"),
+        ("gemini/m", "http://localhost:8000/", "http://localhost:8000/v1beta"),
+        ("bedrock/m", None, None),
     ],
 )
 def test_addresses_are_taken_with_or_without_v1(
@@ -168,3 +179,55 @@ def test_readiness_names_a_key_that_went_away() -> None:
     plan = plan_for("openai/m", OPENAI_API_KEY="x")
     assert check_ready(plan, {"OPENAI_API_KEY": "x"}) == []
     assert "OPENAI_API_KEY is not set" in check_ready(plan, {})[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "url", "allowed"),
+    [
+        ("openai/m", None, "https://api.openai.com/v1/chat/completions", True),
+        ("openai/m", None, "https://api.openai.com:443/v1/models", True),
+        ("openai/m", None, "http://api.openai.com/v1/chat/completions", False),
+        ("openai/m", None, "https://api.openai.com.example.org/v1", False),
+        ("openai/m", None, "https://user@example.org/api.openai.com", False),
+        ("vllm/m", "http://localhost:8000", "http://localhost:8000/v1/x", True),
+        ("vllm/m", "http://localhost:8000", "http://localhost:8001/v1/x", False),
+        ("bedrock/m", None, "https://bedrock-runtime.eu-west-1.amazonaws.com/model/m", True),
+        ("bedrock/m", None, "http://bedrock-runtime.eu-west-1.amazonaws.com/model/m", False),
+        ("bedrock/m", None, "https://bedrock-runtime.amazonaws.com.example.org/", False),
+    ],
+)
+def test_only_the_server_of_the_plan_may_be_asked(
+    name: str, base: str | None, url: str, allowed: bool
+) -> None:
+    assert may_be_asked(resolve(name, api_base=base, price=None, env=KEYS), url) is allowed
+
+
+def test_every_provider_has_an_address_of_its_own_to_be_kept_to() -> None:
+    for prefix in names.providers():
+        plan = resolve(f"{prefix}/some/model", api_base=None, price=None, env=KEYS)
+        assert plan.api_base or plan.hosts, prefix
+        assert not may_be_asked(plan, "https://example.org/v1/chat/completions")
+
+
+def test_a_model_of_ones_own_is_named_by_its_dotted_path_without_importing_it() -> None:
+    price = Price(1, 2, "--price")
+    plan = resolve("no.such_module:Model", api_base=None, price=price, env={}, context=9000)
+    assert (plan.load, plan.price, plan.context_tokens) == ("no.such_module:Model", price, 9000)
+    assert not plan.unmetered
+    assert plan.key_variable is None
+    assert check_ready(plan, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [("qwen3:latest", "ollama/qwen3:latest"), ("openai:gpt", "provider/model")],
+)
+def test_a_tag_of_a_model_is_not_taken_for_a_dotted_path(typed: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_for(typed)
+    assert hint in caught.value.do
+
+
+def test_the_window_that_the_person_said_comes_first() -> None:
+    plan = resolve("openai/m", api_base="http://10.0.0.1", price=None, env={}, context=8192)
+    assert plan.context_tokens == 8192
