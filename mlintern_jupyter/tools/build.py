@@ -10,6 +10,7 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.cells import CellTools
+from mlintern_jupyter.tools.delegate import delegate
 from mlintern_jupyter.tools.evaluate import EvaluationTools
 from mlintern_jupyter.tools.experiments import ExperimentTools
 from mlintern_jupyter.tools.inspect_object import InspectionTools
@@ -68,6 +69,8 @@ def build_tools(
         _cell(evaluation.compare, {"notebook", "execute"}),
         _read(ExperimentTools(runs).experiments),
         _read(manual.manual),
+        # Its own limits are steps and money; it may well take an hour.
+        FunctionTool(delegate, {"read"}, resumes=True),
         *more,
         *notebook_tools(namespace or {}, cell_tools),
     ]
