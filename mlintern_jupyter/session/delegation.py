@@ -57,9 +57,9 @@ class Delegation:
     """Every sub-agent of the record, by id."""
     model: Callable[[], Awaitable[Model]]
     """The model of role ``research``, as it is now."""
-    window: Callable[[Model, str], Awaitable[Window]]
+    window: Callable[[Model, str], Window]
     """(model, system prompt): a window of its own."""
-    tools: Callable[[Callable[[], Conversation]], Iterable[Tool]]
+    tools: Callable[[Conversation], Iterable[Tool]]
     """Every tool there is, for an agent with this conversation; what does not read is left out."""
     budget: Budget
     gate: Callable[[Callable[[], tuple[str, ...]]], Gate]
@@ -68,7 +68,7 @@ class Delegation:
     """Untrusted text the intern itself has read: a task may come from it."""
     ask_person: Callable[[Asked], Awaitable[Answered]]
     context: Callable[[ToolCall], ToolContext]
-    digest: Callable[[Asking, Callable[[], Conversation]], Digest]
+    digest: Callable[[Asking, Conversation], Digest]
     """Makes notes of old steps, paid for by the sub-agent."""
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
@@ -146,7 +146,7 @@ class Delegation:
             cap.check(talk)
             model = await self.model()
             if model.name not in made:
-                made[model.name] = InUse(model, await self.window(model, prompt))
+                made[model.name] = InUse(model, self.window(model, prompt))
             return made[model.name]
 
         def context(call: ToolCall) -> ToolContext:
@@ -155,7 +155,7 @@ class Delegation:
                 self.context(call), attention=asyncio.Event(), spawn=_spawns_nothing, sees=False
             )
 
-        toolbox = Toolbox(read_only(self.tools(lambda: talk)))
+        toolbox = Toolbox(read_only(self.tools(talk)))
         guards = Guards(lambda: (), share.closing, WRAP_UP, can_plan=False)
         asking = Asking(share, commit, signal, name)
         return Agent(
@@ -180,7 +180,7 @@ class Delegation:
             pinned=lambda window: pinned_text(
                 goal=record.started.task, max_tokens=pinned_tokens(window.context_tokens)
             ),
-            digest_of=self.digest(asking, lambda: talk),
+            digest_of=self.digest(asking, talk),
             status=lambda window: status_text(
                 share.limits, share.spent, context_tokens=window.context_tokens,
                 sources=talk.sources,
