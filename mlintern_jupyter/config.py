@@ -2,25 +2,92 @@
 
 The file is TOML: ``$MLINTERN_CONFIG``, else ``mlintern/config.toml`` in the user's configuration
 folder. Every key is an option of ``options.py`` (``max_steps = 100``), or ``record_dir``, or
-``usd_per_hour``. A broken file never widens anything: it is named, with its line, and the safe
-defaults stand.
+``usd_per_hour``, or a table ``[mcp.NAME]`` that connects an MCP server. A broken file never widens
+anything: it is named, with its line, and the safe defaults stand. A broken table costs that server.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.options import MODES, OPTIONS, parse_value
+from mlintern_jupyter.protocols import Effect
 
 RECORD_FOLDER = "intern_runs"
 _ALLOWED = {o.name: o for o in OPTIONS if o.name not in {"session", "again", "help"}}
+_MCP_NAME = re.compile(r"[a-z0-9-]{1,24}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
+MCP_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class McpServer:
+    """An MCP server the person connects; texts hold ``${NAME}`` where a variable belongs."""
+
+    name: str
+    command: str = ""
+    """A program that speaks MCP on its standard input and output; else ``url``."""
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """What its process gets beside what every child process of ours gets."""
+    url: str = ""
+    """Where it is reached by streamable HTTP."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Sent to the host of ``url`` and to no other."""
+    effects: Mapping[str, frozenset[Effect]] = field(default_factory=dict[str, "frozenset[Effect]"])
+    """What its tools do, by glob over their names, in the person's words. First match wins."""
+    always: bool = False
+    """Its tools stand beside our own from the start of each turn."""
+    timeout_s: float = MCP_TIMEOUT_S
+    """Longest one of its tools may take."""
+    problem: str = ""
+    """Why it cannot be used; everything else about it is empty then."""
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The variables its texts name; what stands in them is given to this server alone."""
+        texts = (self.command, *self.args, *self.env.values(), self.url, *self.headers.values())
+        return frozenset(name for text in texts for name, _ in _VARIABLE.findall(text))
+
+    @property
+    def where(self) -> str:
+        """Program or address as the person wrote it, without any variable's value."""
+        return self.url or " ".join([self.command, *self.args])
+
+    def effects_of(self, tool: str) -> frozenset[Effect]:
+        """What the person said a tool does; empty: nothing was said."""
+        for glob, effects in self.effects.items():
+            if fnmatchcase(tool, glob):
+                return effects
+        return frozenset()
+
+
+def expanded(text: str, env: Mapping[str, str]) -> str:
+    """The text with ``${NAME}`` and ``${NAME:-otherwise}`` replaced.
+
+    Raises:
+        UsageError: a variable without an alternative is not set; names it.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, otherwise = match.groups()
+        if otherwise is not None:
+            return env.get(name) or otherwise
+        if name not in env:
+            raise UsageError(f"the variable {name} is not set", do=f"set {name}, or name a default")
+        return env[name]
+
+    return _VARIABLE.sub(value, text)
 
 
 @dataclass(frozen=True)
@@ -34,6 +101,8 @@ class Config:
     usd_per_hour: float | None = 0.0
     """What an hour of this machine costs, e.g. a rented GPU; ``None`` where a file that could not
     be used may say so: a job is not started on an unknown price."""
+    mcp: Mapping[str, McpServer] = field(default_factory=dict[str, McpServer])
+    """The MCP servers the person connected, broken tables among them."""
     mode_cap: Mode = MODES[-1]
     """No session runs here in a more permissive mode; set by ``InternMagics.max_mode``."""
 
@@ -87,20 +156,103 @@ def _parsed(text: str, path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         return Config(problem=f"{path} was not used: {error}. Safe defaults stand.")
     record_dir = data.pop("record_dir", None)
+    mcp = _mcp_servers(data.pop("mcp", {}))
     price = data.pop("usd_per_hour", 0.0)
     if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
         wrong = f"usd_per_hour = {price!r} is not a number of dollars from 0 up"
-        return Config(problem=f"{path} was not used: {wrong}")
+        return Config(problem=f"{path} was not used: {wrong}", mcp=mcp)
     unknown = sorted(set(data) - set(_ALLOWED))
     if unknown:
-        known = ", ".join([*_ALLOWED, "record_dir", "usd_per_hour"])
-        return Config(problem=f"{path} was not used: unknown key {unknown[0]!r}; keys are {known}")
+        known = ", ".join([*_ALLOWED, "record_dir", "usd_per_hour", "mcp.NAME"])
+        wrong = f"unknown key {unknown[0]!r}; keys are {known}"
+        return Config(problem=f"{path} was not used: {wrong}", mcp=mcp)
     try:
         defaults = {name: parse_value(_ALLOWED[name], str(value)) for name, value in data.items()}
     except UsageError as error:
-        return Config(problem=f"{path} was not used: {error.what}. Safe defaults stand.")
+        wrong = f"{path} was not used: {error.what}. Safe defaults stand."
+        return Config(problem=wrong, mcp=mcp)
     folder = Path(record_dir).expanduser() if record_dir else None
-    return Config(defaults, folder, usd_per_hour=float(price))
+    return Config(defaults, folder, usd_per_hour=float(price), mcp=mcp)
+
+
+def _mcp_servers(tables: Any) -> dict[str, McpServer]:
+    if not isinstance(tables, dict):
+        return {"mcp": McpServer("mcp", problem="mcp is not a table; write [mcp.NAME]")}
+    servers: dict[str, McpServer] = {}
+    for name, table in cast("dict[str, Any]", tables).items():
+        try:
+            servers[name] = _mcp_server(name, table)
+        except ValueError as error:
+            servers[name] = McpServer(name, problem=f"[mcp.{name}] was not used: {error}")
+    return servers
+
+
+def _mcp_server(name: str, table: Any) -> McpServer:
+    """Raises ValueError that says what is wrong with the table."""
+    if not _MCP_NAME.fullmatch(name):
+        raise ValueError("its name must be 1 to 24 of a-z, 0-9 and -")
+    if not isinstance(table, dict):
+        raise ValueError("it is not a table")
+    said = cast("dict[str, Any]", table)
+    known = {f.name for f in fields(McpServer)} - {"name", "problem"}
+    if unknown := sorted(set(said) - known):
+        raise ValueError(f"unknown key {unknown[0]!r}; keys are {', '.join(sorted(known))}")
+    always = said.get("always", False)
+    if not isinstance(always, bool):
+        raise ValueError("always is neither true nor false")
+    args = said.get("args", [])
+    if not isinstance(args, list) or not all(isinstance(a, str) for a in cast("list[Any]", args)):
+        raise ValueError("args is not a list of texts")
+    server = McpServer(
+        name=name,
+        command=_text(said, "command"),
+        args=tuple(cast("list[str]", args)),
+        env=_texts(said, "env"),
+        url=_text(said, "url"),
+        headers=_texts(said, "headers"),
+        effects=_effects(said.get("effects", {})),
+        always=always,
+        timeout_s=_seconds(said.get("timeout_s", MCP_TIMEOUT_S)),
+    )
+    if bool(server.command) == bool(server.url):
+        raise ValueError("it needs either command or url")
+    if server.url and not server.url.startswith(("http://", "https://", "${")):
+        raise ValueError("url must begin with http:// or https://")
+    return server
+
+
+def _seconds(given: Any) -> float:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not number or not 0 < given < math.inf:
+        raise ValueError("timeout_s is not a number of seconds above 0")
+    return float(given)
+
+
+def _text(said: Mapping[str, Any], key: str) -> str:
+    value = said.get(key, "")
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is not a text")
+    return value
+
+
+def _texts(said: Mapping[str, Any], key: str) -> dict[str, str]:
+    given = said.get(key, {})
+    if not isinstance(given, dict):
+        raise ValueError(f"{key} is not a table")
+    table = cast("dict[str, Any]", given)
+    return {name: _text(table, name) for name in table}
+
+
+def _effects(given: Any) -> dict[str, frozenset[Effect]]:
+    if not isinstance(given, dict):
+        raise ValueError('effects is not a table such as {"search_*" = ["read"]}')
+    known = get_args(Effect)
+    effects: dict[str, frozenset[Effect]] = {}
+    for glob, named in cast("dict[str, Any]", given).items():
+        if not isinstance(named, list) or any(e not in known for e in cast("list[Any]", named)):
+            raise ValueError(f"effects of {glob!r} are not a list of: {', '.join(known)}")
+        effects[glob] = frozenset(cast("list[Effect]", named))
+    return effects
 
 
 def notebook_folder() -> Path:
