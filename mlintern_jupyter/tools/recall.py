@@ -25,6 +25,7 @@ READ = 20_000
 """Characters of one message that are searched at each end."""
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)?")
 _FREQUENT, _LENGTH = 1.2, 0.75
+PHRASE = 1_000
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,17 @@ def _words(text: str) -> list[str]:
 
 
 def _found(entries: Sequence[_Entry], query: str) -> list[_Entry]:
-    """The entries that fit best, by the weights of BM25; the newer one where two are equal."""
+    """The entries that fit best, by the weights of BM25; the newer one where two are equal.
+
+    One that has the query word for word comes before all that have its words only.
+    """
     wanted = set(_words(query))
     counts = [Counter(w for w in _words(e.text) if w in wanted) for e in entries]
     among = Counter(word for count in counts for word in count)
     sizes = [len(e.text) + 1 for e in entries]
     usual = sum(sizes) / max(1, len(sizes))
     scores: list[tuple[float, int]] = []
+    phrase = _phrase(query)
     for at, (count, size) in enumerate(zip(counts, sizes, strict=True)):
         long = _FREQUENT * (1 - _LENGTH + _LENGTH * size / usual)
         score = sum(
@@ -167,15 +172,21 @@ def _found(entries: Sequence[_Entry], query: str) -> list[_Entry]:
             for word, n in count.items()
         )
         if score > 0:
-            scores.append((score, at))
+            scores.append((score + PHRASE * bool(phrase.search(entries[at].text)), at))
     return [entries[at] for _, at in sorted(scores, reverse=True)[:HITS]]
 
 
+def _phrase(query: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(query.strip())}(?!\w)", re.IGNORECASE)
+
+
 def _around(text: str, query: str) -> str:
-    """The place of the text where most words of the query stand together."""
+    """The place of the text where the query, or most of its words, stands."""
     lower = text.lower()
+    whole = _phrase(query).search(text)
     places = [at for word in set(_words(query)) if (at := lower.find(word)) >= 0]
     best = max(places, key=lambda at: sum(abs(at - other) < AROUND for other in places), default=0)
+    best = whole.start() if whole else best
     start, end = max(0, best - AROUND), best + AROUND
     shown = " ".join(text[start:end].split())
     return f"{'...' if start else ''}{shown}{'...' if end < len(text) else ''}"

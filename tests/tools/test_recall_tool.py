@@ -62,6 +62,12 @@ def test_words_find_the_step_that_has_the_rarest_of_them():
     assert "mcp:x" in found.sources
 
 
+def test_the_words_in_just_that_order_come_first():
+    found = recall(query="accuracy 0.07 on dev")
+    assert found.text.split("\n")[0].startswith("step 7, call c7: ")
+    assert "accuracy 0.07 on dev" in found.text.split("\n")[0]
+
+
 def test_words_find_what_the_person_said_and_changed():
     assert recall(query="batch size").text.startswith("said after step 5: Please keep batch size")
     edit = recall(query="what did the person change: lr").text.split("\n")[0]
