@@ -10,10 +10,11 @@ import mlintern_jupyter
 
 
 def test_the_package_offers_what_a_cell_needs_and_nothing_else() -> None:
-    assert mlintern_jupyter.__all__ == ["__version__", "benchmark", "compare", "evaluate", "job"]
+    offered = ["__version__", "benchmark", "compare", "evaluate", "job", "tool"]
+    assert mlintern_jupyter.__all__ == offered
 
 
-@pytest.mark.parametrize("name", ["benchmark", "compare", "evaluate", "job"])
+@pytest.mark.parametrize("name", ["benchmark", "compare", "evaluate", "job", "tool"])
 def test_every_cell_function_explains_itself(name: str) -> None:
     function = getattr(mlintern_jupyter, name)
     assert inspect.getdoc(function)
