@@ -42,6 +42,8 @@ class Way:
     """Reasoning that goes back, see ``names.ModelPlan.replay``."""
     left_out: frozenset[str] = frozenset()
     """Digests of reasoning that the server refused."""
+    fills: bool = False
+    """A reply with calls and without reasoning gets a blank one (DeepSeek wants one with each)."""
     marks: bool = False
     """Places for the provider's cache are marked (Anthropic's ``cache_control``)."""
     folds: bool = False
@@ -140,7 +142,7 @@ def replayed(message: Message, way: Way) -> tuple[dict[str, Any], ...]:
 def _thinking(message: Message, way: Way) -> dict[str, Any]:
     blocks = replayed(message, way)
     if not blocks:
-        return {}
+        return {"reasoning_content": " "} if way.fills else {}
     if way.replay == "reasoning_content":
         return {"reasoning_content": clean("".join(str(block["text"]) for block in blocks))}
     spelled = [

@@ -110,6 +110,8 @@ def _by_status(plan: ModelPlan, watch: Watch, status: int, *, overflow: bool) ->
     if status in {400, 422}:
         return Unusable("refused", what, why=said, param=watch.error_param)
     do = "check the name after --model" if status == 404 else ""
+    if do and plan.api_base and not plan.listed:
+        do += f" and the address, {plan.api_base} (most end in /v1)"
     return ModelFailed(what, why=said, do=do)
 
 

@@ -31,6 +31,7 @@ from mlintern_jupyter.models.stream_watch import WatchedClient
 
 _EFFORT_NOTE = "[this model calls tools only without thinking here; asking again]\n"
 _LIMIT_NOTE = "[the limit is called otherwise here; asking again]\n"
+_FILL_NOTE = "[reasoning is missed in earlier replies; asking again with blanks]\n"
 _THINKING_NOTE = "[earlier reasoning was refused; asking again without it]\n"
 _BLIND_NOTE = "[the pictures were refused; asking again without them]\n"
 # Older ones would send the option to the provider.
@@ -46,6 +47,8 @@ class Manner:
     """Digests of reasoning that was refused."""
     replays: bool = True
     """Reasoning is sent back at all."""
+    fills: bool = False
+    """Replies of another model get blank reasoning."""
     thinks: bool = True
     """The model may think; OpenAI's newest refuse tools over chat completions if they do."""
     limit: str = "max_tokens"
@@ -57,6 +60,7 @@ class Manner:
             sees=self.sees,
             replay=plan.replay if self.replays else "",
             left_out=self.left_out,
+            fills=self.fills,
             marks=plan.cache_prompt,
             folds=plan.folds,
             short_ids=plan.route.startswith("mistral/"),
@@ -70,6 +74,9 @@ class Manner:
         if refusal.param == "max_tokens" and self.limit == "max_tokens":
             return replace(self, limit="max_completion_tokens"), _LIMIT_NOTE
         way = self.way(plan)
+        wants_all = plan.name.startswith("deepseek/") and not self.left_out
+        if wants_all and not self.fills and _lacks(view, way):
+            return replace(self, fills=True), _FILL_NOTE
         sent = [block for message in view.messages for block in replayed(message, way)]
         if sent:
             refused = self.left_out | {thinking_digest(block) for block in sent}
@@ -79,6 +86,11 @@ class Manner:
             # One picture a provider dislikes would otherwise end every later turn, too.
             return replace(self, sees=False), _BLIND_NOTE
         return None
+
+
+def _lacks(view: View, way: Way) -> bool:
+    """Whether a reply with calls is sent without reasoning, as after a change of models."""
+    return any(message.calls and not replayed(message, way) for message in view.messages)
 
 
 def request(

@@ -75,6 +75,13 @@ def test_any_other_refusal_is_told_at_once_whatever_its_words(answer: Answer) ->
     assert asked == 1
 
 
+def test_an_unknown_path_or_model_names_both_the_model_and_the_address() -> None:
+    caught, _ = failed(error("Not Found", 404))
+    assert "--model" in caught.do
+    assert "/v1" in caught.do
+    assert "openai/m" in caught.what
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 529])
 def test_a_server_that_stays_busy_or_down_is_a_model_that_is_down(status: int) -> None:
     caught, asked = failed(error(status=status))

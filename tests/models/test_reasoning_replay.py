@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from recording_server import called, json_answer, openai_stream, recording
+from recording_server import Answer, Seen, called, json_answer, openai_stream, recording
 
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
@@ -159,3 +159,27 @@ def test_a_refusal_that_has_another_reason_is_told_and_reasoning_is_kept() -> No
             with pytest.raises(ModelFailed, match="refused the request"):
                 step(model, messages)
     assert [THOUGHT in str(seen.body) for seen in other.seen] == [True, False, True, False]
+
+
+def test_deepseek_gets_blanks_for_the_replies_of_another_model_and_the_rest_as_it_was() -> None:
+    def wants_all(seen: Seen) -> Answer:
+        said = [m for m in seen.body["messages"] if m["role"] == "assistant"]
+        if all(m.get("reasoning_content") for m in said):
+            return openai_stream({"content": "3"})
+        return json_answer({"error": {"message": "reasoning must be passed back"}}, 400)
+
+    mine = ({"type": "reasoning_content", "text": THOUGHT},)
+    view = (
+        *START,
+        Message("assistant", "", (ToolCall("c1", "add", "{}"),)),
+        Message("tool", "3", call_id="c1"),
+        Message("assistant", "", (ToolCall("c2", "add", "{}"),), thinking=mine),
+        Message("tool", "3", call_id="c2"),
+    )
+    with recording(wants_all) as server:
+        model = model_at(DEEPSEEK, server.url)
+        for _ in range(2):
+            assert step(model, view).text == "3"
+    assert len(server.seen) == 3
+    said = [m for m in server.seen[-1].body["messages"] if m["role"] == "assistant"]
+    assert [m["reasoning_content"] for m in said] == [" ", THOUGHT]
