@@ -67,12 +67,13 @@ _FEW_CPUS = 4
 
 def allowed(given: Mapping[str, str]) -> dict[str, str]:
     """What any child process of ours gets of an environment: allow-listed, no credentials."""
-    kept = {
-        name: value
-        for name, value in given.items()
-        if (name in NAMES or (name.startswith(PREFIXES) and not _SECRET_NAME.search(name)))
-        and not _CREDENTIALS.search(value)
-    }
+    kept: dict[str, str] = {}
+    for name in given:
+        known = name in NAMES or (name.startswith(PREFIXES) and not _SECRET_NAME.search(name))
+        # A cell may delete a variable while another thread is here.
+        value = given.get(name) if known else None
+        if value is not None and not _CREDENTIALS.search(value):
+            kept[name] = value
     # With few cores, threads that wait for each other are slower than one.
     if (os.cpu_count() or 1) <= _FEW_CPUS:
         kept.setdefault("OMP_NUM_THREADS", "1")

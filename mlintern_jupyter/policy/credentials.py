@@ -52,7 +52,7 @@ class Credentials(Mapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         with self._lock:
-            return iter({**self._environ, **self._hidden})
+            return iter(dict.fromkeys([*self._environ, *self._hidden]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

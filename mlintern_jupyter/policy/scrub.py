@@ -88,8 +88,9 @@ class Scrubber:
         """Each secret value and its name, as they are now."""
         found = {
             value.strip(): name
-            for name, value in self._environ.items()
-            if _SECRET_NAME.fullmatch(name) and _may_be_secret(value)
+            for name in self._environ
+            # A cell may delete a variable while another thread is here.
+            if _SECRET_NAME.fullmatch(name) and _may_be_secret(value := self._environ.get(name, ""))
         }
         for path, pattern in self._token_files():
             found.update(dict.fromkeys(self._read(path, pattern), path.name))

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from mlintern_jupyter.backends.environment import allowed
+from mlintern_jupyter.policy.scrub import Scrubber
 
 SECRETS = {
     "HF_TOKEN": "hf_secretsecretsecretsecretsecretsec",
@@ -32,6 +33,25 @@ def test_a_child_gets_what_it_needs_to_run_and_finds_no_secret():
     ).stdout
     assert "CUDA_VISIBLE_DEVICES" in told
     assert not [value for value in SECRETS.values() if value in told]
+
+
+class Changing(dict):
+    """An environment out of which a cell deletes a variable while it is read."""
+
+    def __iter__(self):
+        names = list(super().__iter__())
+        self.pop("LC_ALL", None)
+        self.pop(next((n for n in names if n.endswith("_KEY")), ""), None)
+        return iter(names)
+
+    def items(self):
+        return [(name, self[name]) for name in self]
+
+
+def test_a_variable_that_goes_away_meanwhile_is_not_missed():
+    assert "LC_ALL" not in allowed(Changing(HARMLESS))
+    scrub = Scrubber(Changing(SECRETS))
+    assert scrub.text("a text") == "a text"
 
 
 def test_the_hub_library_in_a_child_sends_no_token_unasked_even_with_a_stored_login(tmp_path):

@@ -167,7 +167,7 @@ def test_token_files_and_later_changes_of_the_environment_are_known(tmp_path):
 
 def test_what_cannot_be_checked_is_withheld():
     class Hostile(dict):
-        def items(self):
+        def __iter__(self):
             raise OSError("the environment is gone")
 
     scrub = Scrubber(Hostile())
