@@ -213,9 +213,11 @@ class _Job:
                 why=f"instructions, tools and what is pinned take {fixed:,} of them",
                 do="go on as it is; nothing was changed",
             )
+        whole = self.window.context_tokens
+        refused = self.why == "refused" or whole is None
+        where = "what its server takes" if refused else f"its window of {whole:,} tokens"
         return Paused(
-            f"the conversation does not fit into the model's window of {int(self.base):,} tokens,"
-            f" not even shortened to {after:,}",
+            f"the conversation does not fit the model ({where}), not even shortened to {after:,}",
             why=f"instructions, tools and what is pinned take {fixed:,} tokens",
             do="state is saved: resume with a model that has a larger window, or start a new"
             " session in this notebook with a shorter request (`--again`); cells and results stay",
