@@ -65,7 +65,7 @@ class ToolError(InternError):
 class TurnError(InternError):
     """Ends the turn with a stated outcome."""
 
-    used: Usage | None = None
+    charged: Usage | None = None
     """What the model call that failed used; ``None``: unknown, so what was reserved for it counts."""
 
 

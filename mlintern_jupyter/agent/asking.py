@@ -55,8 +55,8 @@ class Asking:
         try:
             reply = await model.complete(view, lambda text: self._show(step, kind, text))
         except TurnError as error:
-            if error.used is not None:
-                settle(error.used, replied=False)
+            if error.charged is not None:
+                settle(error.charged, replied=False)
             raise
         if kind != "compaction":
             self.commit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,20 +16,22 @@ from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent, InUse
 from mlintern_jupyter.backends.held import committed_usd
 from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.context.compaction import DigestOf
 from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
-from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import Answered, Asked
 from mlintern_jupyter.hosts.wire import WireHost
-from mlintern_jupyter.messages import ToolCall, ToolResult
+from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.protocols import Tool, ToolContext
 from mlintern_jupyter.recipes.book import Book
+from mlintern_jupyter.record.conversation import Conversation
+from mlintern_jupyter.session.delegation import Delegation
 from mlintern_jupyter.session.roles import Roles
 from mlintern_jupyter.session.session import Session
 from mlintern_jupyter.session.standing import best_score
@@ -69,11 +71,30 @@ class Furnishing:
         self.rules = load_rules(Path(state.workdir))
         self.asking = Asking(self.budget, session.commit, session.signal)
         self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
-        toolbox = Toolbox(await self._tools())
-        session.toolbox = toolbox
+        own = await load_own_tools(tuple(state.options.get("tools", ())), Path(state.workdir))
+        self.own = own.tools
+        names = [tool.spec.name for tool in self._built(state.main)]
+        self.servers = await self.mcp.tools_for_turn(names)
+        toolbox = session.toolbox = Toolbox(self._tools(state.main))
+        self.delegation = Delegation(
+            agents=lambda: state.agents,
+            model=lambda: self.roles.model("research"),
+            window=self.roles.window,
+            tools=self._tools,
+            budget=self.budget,
+            gate=self._gate,
+            sources=lambda: state.main.sources,
+            ask_person=self._ask_person,
+            context=self._context,
+            digest=self._digest,
+            commit=session.commit,
+            signal=session.signal,
+            going=session.going,
+            give_way=lambda why: self.roles.give_way(why, "research"),
+        )
         dispatch = Dispatch(
             toolbox=toolbox,
-            gate=self._gate(),
+            gate=self._gate(lambda: state.main.sources),
             ask_person=self._ask_person,
             context=self._context,
             conversation=lambda: state.main,
@@ -91,33 +112,33 @@ class Furnishing:
             guards=self.guards,
             conversation=lambda: state.main,
             pinned=self._pinned,
-            digest_of=self._digest_of,
+            digest_of=self._digest(self.asking, state.main),
             status=self._status,
             attention=session.attention,
             going=session.going,
             room_wanted=session.room_wanted,
         )
 
-    async def _tools(self) -> list[Tool]:
+    def _tools(self, talk: Conversation) -> list[Tool]:
+        """Every tool there is, for the agent that has this conversation."""
+        return [*self._built(talk), *self.servers]
+
+    def _built(self, talk: Conversation) -> list[Tool]:
         state = self.session.state
-        said = tuple(state.options.get("tools", ()))
-        own = await load_own_tools(said, Path(state.workdir))
-        tools = build_tools(
+        return build_tools(
             book=Book.load(),
             runs=lambda: state.runs,
             cells=lambda: state.cells,
             facts=lambda: state.facts,
             has_secret=Scrubber.from_environment().has_secret,
-            conversation=lambda: state.main,
-            sources_of=lambda call: state.main.sources_by_call.get(call, ()),
+            conversation=lambda: talk,
+            sources_of=lambda call: talk.sources_by_call.get(call, ()),
             namespace=self.namespace,
-            more=own.tools,
+            more=self.own,
         )
-        return [*tools, *await self.mcp.tools_for_turn([tool.spec.name for tool in tools])]
 
-    def _gate(self) -> Gate:
-        state = self.session.state
-        return Gate(self.rules, lambda: cast("Mode", state.mode), lambda: state.main.sources)
+    def _gate(self, sources: Callable[[], tuple[str, ...]]) -> Gate:
+        return Gate(self.rules, lambda: cast("Mode", self.session.state.mode), sources)
 
     async def _ask_person(self, asked: Asked) -> Answered:
         session = self.session
@@ -139,12 +160,9 @@ class Furnishing:
             runs_alone=session.runs_alone,
             attention=session.attention,
             waiting=self._waiting,
-            spawn=self._spawn,
+            spawn=self.delegation.spawn,
             sees=self.model.sees,
         )
-
-    async def _spawn(self, call: str, role: str, task: str) -> ToolResult:
-        raise ToolError("sub-agents are not there yet")
 
     async def _in_use(self) -> InUse:
         if self.model is not (model := await self.roles.model()):
@@ -153,13 +171,15 @@ class Furnishing:
         self.session.context_tokens = window.context_tokens
         return InUse(model, window)
 
-    async def _digest_of(self, material: str, most: int) -> str:
-        """Old steps in short, by the model that has that role."""
-        model = await self.roles.model("compaction")
-        view = request(material, most)
-        tokens = self.roles.window(model, "").tokens(view)
-        step = self.session.state.step + 1
-        return (await self.asking.ask(model, view, tokens, step, "compaction")).text
+    def _digest(self, asking: Asking, talk: Conversation) -> DigestOf:
+        async def digest(material: str, most: int) -> str:
+            """Old steps in short, by the model that has that role."""
+            model = await self.roles.model("compaction")
+            view = request(material, most)
+            tokens = self.roles.window(model, "").tokens(view)
+            return (await asking.ask(model, view, tokens, talk.step + 1, "compaction")).text
+
+        return digest
 
     def _pinned(self, window: Window) -> str:
         state = self.session.state

@@ -67,12 +67,13 @@ class Roles:
             self.assumed = model.context_tokens is None and made.context_tokens is not None
         return made
 
-    def give_way(self, why: str) -> bool:
-        """Let the fallback be the main model from here on; False where there is none left."""
-        fallback = self._state.models.get("fallback")
-        if not fallback or fallback == self._state.models["main"]:
+    def give_way(self, why: str, role: str = "main") -> bool:
+        """Let the fallback have a role from here on; False where it has it, or there is none."""
+        models = self._state.models
+        fallback = models.get("fallback")
+        if not fallback or fallback == (models.get(role) or models["main"]):
             return False
-        self._commit(ModelChanged("main", fallback, why))
+        self._commit(ModelChanged(role, fallback, why))
         return True
 
     def _load(self, plan: ModelPlan) -> Model:

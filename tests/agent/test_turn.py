@@ -250,7 +250,7 @@ def test_without_a_fallback_a_model_that_is_down_pauses_the_turn():
 
 def test_a_call_that_failed_is_charged_what_it_used_and_else_stays_reserved():
     refused, cut = Paused("refused"), Paused("cut")
-    refused.used = Usage(7, 0)
+    refused.charged = Usage(7, 0)
     for error, tokens in ((refused, 7), (cut, None)):
         turn = Turn(Scripted(error))
         with pytest.raises(Paused):
