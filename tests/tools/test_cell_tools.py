@@ -365,3 +365,17 @@ def test_a_cell_of_the_person_or_of_markdown_is_not_waited_for():
         notebook.call("wait_cell", cell_id="own-1")
     cell_id = write(notebook, "# Known", kind="note").facts["cell"]
     assert notebook.call("wait_cell", call="c2", cell_id=cell_id).facts["state"] == "written"
+
+
+def test_edit_that_is_made_again_waits_for_its_cell_instead_of_a_new_one():
+    notebook = Notebook(persons=[Person(speaks="before"), Person(speaks="before")])
+    notebook.call("write_cell", kind="run", source="1", why="w")
+    (cell,) = notebook.inserted
+    for call in ("first", "again"):
+        notebook.attention.clear()
+        if call == "again":
+            # The process died; meanwhile the person ran the cell as it was changed.
+            asyncio.run(notebook.wait_begun(cell))
+        result = notebook.call("edit_cell", call="c-2", cell_id=cell, source="2", why="w")
+    assert result.facts["state"] == "done"
+    assert list(notebook.inserted) == [cell]
