@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.card import money
 from mlintern_jupyter.session.identity import SessionFolder, session_folders
 from mlintern_jupyter.session.inventory import kinds_text
-from mlintern_jupyter.session.roles import load
 from mlintern_jupyter.session.session import Session
 
 
@@ -59,7 +59,8 @@ class Archive:
         path = Path(argument or f"{state.session}.ipynb")
         if path.exists():
             raise UsageError(f"{path} exists", do="%intern export OTHER.ipynb")
-        load("mlintern_jupyter.record.export:write_notebook")(state, path)
+        # nbformat is heavy, and the hall is entered without it.
+        importlib.import_module("mlintern_jupyter.record.export").write_notebook(state, path)
         return f"wrote {path}"
 
     def unfinished(self, name: str) -> tuple[SessionFolder, SessionState]:

@@ -19,6 +19,11 @@ _WITHOUT: dict[ModelRole, str] = {
     "fallback": "none: a turn pauses while the main model is down",
 }
 
+_SERVER_STATES = {
+    "off": "not started: nothing of it was used yet",
+    "asks": "waits for your yes to what it offers",
+}
+
 
 def models_text(state: SessionState) -> str:
     """Which model has which role, a line each."""
@@ -97,7 +102,8 @@ def servers_text(servers: Sequence[Server]) -> str:
         number = len(server.tools)
         tools = "" if not number else ", 1 tool" if number == 1 else f", {number} tools"
         problem = f": {one_line(server.problem)}" if server.problem else ""
-        lines.append(f"  {one_line(server.name)}  {server.state}{tools}{problem}")
+        state = _SERVER_STATES.get(server.state, server.state)
+        lines.append(f"  {one_line(server.name)}  {state}{tools}{problem}")
     return "\n".join(lines)
 
 

@@ -111,7 +111,7 @@ def session_view(session: Session) -> SessionView:
             unmetered=bool(state.options.get("unmetered")),
             context_used=state.spending.last_usage.total,
             context_tokens=session.context_tokens,
-            context_assumed=bool(getattr(session, "context_assumed", False)),
+            context_assumed=session.context_assumed,
             compaction=_compaction(state.main.layout),
             closing=bool(getattr(session, "closing", bool)()),
             plan=tuple(

@@ -143,13 +143,11 @@ class Verbs:
     def tools(self, _: str = "") -> str:
         """What the intern can do, and what of that asks first."""
         session = self.open()
-        return tools_text(
-            getattr(session, "toolbox", None), load_rules(Path(session.state.workdir))
-        )
+        return tools_text(session.toolbox, load_rules(Path(session.state.workdir)))
 
     def mcp(self, _: str = "") -> str:
         """How the MCP servers stand."""
-        return servers_text(getattr(self.open(), "servers", tuple)())
+        return servers_text(self.open().servers())
 
     def handle(self, session: Session, command: Command) -> None:
         """Hand a command over. Raises UsageError when it cannot be followed."""

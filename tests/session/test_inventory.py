@@ -113,12 +113,16 @@ def test_tools_are_listed_with_what_they_do_and_whether_that_asks() -> None:
 def test_a_server_that_is_dead_says_why() -> None:
     text = servers_text(
         [
-            Stands("github", "ready", tools=("a", "b")),
+            Stands("github", "on", tools=("a", "b")),
+            Stands("files", "off"),
+            Stands("wiki", "asks", tools=("a",)),
             Stands("papers", "down", "no such program\nat all\u202e"),
         ]
     )
     assert text.split("\n") == [
-        "  github  ready, 2 tools",
+        "  github  on, 2 tools",
+        "  files  not started: nothing of it was used yet",
+        "  wiki  waits for your yes to what it offers, 1 tool",
         "  papers  down: no such program\\nat all\\u202e",
     ]
     assert "[mcp.NAME]" in servers_text([])
