@@ -48,14 +48,16 @@ class Asking:
 
         def settle(usage: Usage, *, replied: bool) -> None:
             cost = cost_usd(model, usage)
-            self.budget.settle(reserved, usage, cost)
+            self.budget.settle(reserved, usage, cost, replied=replied)
             seconds = time.monotonic() - started
             self.commit(Settled(step, usage, cost, seconds, replied, self.agent, kind))
 
         try:
             reply = await model.complete(view, lambda text: self._show(step, kind, text))
         except TurnError as error:
-            if error.charged is not None:
+            if error.charged is None:
+                self.budget.settle(reserved, None, None)
+            else:
                 settle(error.charged, replied=False)
             raise
         if kind != "compaction":

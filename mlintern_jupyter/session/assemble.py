@@ -36,6 +36,10 @@ from mlintern_jupyter.tools.mcp.pins import pins_path
 from mlintern_jupyter.tools.mcp.servers import McpServers
 from mlintern_jupyter.wire import UpdateCell
 
+OTHER_KEYS = frozenset(
+    {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GITHUB_TOKEN"}
+)
+"""Hidden from the intern's cells as the keys of model providers are."""
 _JOB_LINE = re.compile(r"\s*%%job\s+(\S+)")
 
 
@@ -45,6 +49,7 @@ class Lasting:
 
     roles: Roles
     mcp: McpServers
+    env: Mapping[str, str]
 
 
 class Hall:
@@ -66,7 +71,7 @@ class Hall:
         """
         root, note = writable_root(record_root(config))
         name = new_session_id(prepared.goal or prepared.text)
-        ledger = Ledger.create(root / name, Scrubber.from_environment())
+        ledger = Ledger.create(root / name, Scrubber(self.environment(config)))
         session = self._session(ledger, SessionState(), root / name, config)
         self.brief(session, prepared)
         said = prepared.options
@@ -119,7 +124,7 @@ class Hall:
             LedgerLocked: another kernel writes it.
             LedgerDamaged: it can be read up to the damage, and forked from there.
         """
-        ledger = Ledger.open(folder, Scrubber.from_environment())
+        ledger = Ledger.open(folder, Scrubber(self.environment(config)))
         if ledger.read_only:
             raise LedgerLocked(f"the record in {folder} can only be read", why=ledger.read_only)
         return self._session(ledger, fold(ledger.facts), folder, config)
@@ -138,7 +143,7 @@ class Hall:
         self, ledger: Ledger, state: SessionState, folder: Path, config: Config
     ) -> Session:
         self._watch_held_out(folder.parent)
-        env = self._hide_keys(config)
+        env = self.environment(config)
         session = Session(
             ledger=ledger,
             state=state,
@@ -152,19 +157,19 @@ class Hall:
         )
         mcp = McpServers(config.mcp, env, pins_path(env))
         session.servers = mcp.status
-        self._lasting[folder] = Lasting(Roles(state, session.commit, env), mcp)
+        self._lasting[folder] = Lasting(Roles(state, session.commit, env), mcp, env)
         self._watched = session
         return session
 
-    def _hide_keys(self, config: Config) -> Mapping[str, str]:
-        """The environment with every key, as the cells of the intern do not see it."""
+    def environment(self, config: Config) -> Mapping[str, str]:
+        """The environment with every key, which the cells of the intern do not see."""
         if self._credentials is None:
             keys = {key for provider in providers().values() for key in provider["keys"]}
             servers = {name for server in config.mcp.values() for name in server.secret_names}
-            self._credentials = Credentials(keys | servers)
-        known = self._credentials
-        self._bridge.on_intern_cell = lambda runs: known.hide() if runs else known.show()
-        return known
+            self._credentials = Credentials(keys | servers | OTHER_KEYS)
+            known = self._credentials
+            self._bridge.on_intern_cell = lambda runs: known.hide() if runs else known.show()
+        return self._credentials
 
     def show(self, session: Session, display_id: str, note: str) -> None:
         """Let the peer, the card and the magic cell's mark hear the session.
@@ -189,7 +194,7 @@ class Hall:
         lasting = self._lasting[session.folder]
         shell: Any = self._ip
         furnishing = Furnishing(
-            session, self._host(session), lasting.roles, lasting.mcp, shell.user_ns
+            session, self._host(session), lasting.roles, lasting.mcp, shell.user_ns, lasting.env
         )
         agent = await furnishing.agent()
         session.context_assumed = lasting.roles.assumed

@@ -52,6 +52,8 @@ class Furnishing:
     mcp: McpServers
     namespace: Mapping[str, Any]
     """The notebook's names, among them the person's own tools."""
+    env: Mapping[str, str]
+    """With every key, also while a cell runs."""
 
     async def agent(self) -> Agent:
         """What the turn works with.
@@ -130,7 +132,7 @@ class Furnishing:
             runs=lambda: state.runs,
             cells=lambda: state.cells,
             facts=lambda: state.facts,
-            has_secret=Scrubber.from_environment().has_secret,
+            has_secret=Scrubber(self.env).has_secret,
             conversation=lambda: talk,
             sources_of=lambda call: talk.sources_by_call.get(call, ()),
             namespace=self.namespace,

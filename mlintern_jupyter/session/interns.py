@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import uuid
 from collections.abc import Callable
@@ -264,7 +263,7 @@ class Interns:
             record_root(config),
             config.mode_cap,
             str(config.defaults.get("model", "")),
-            os.environ,
+            self.hall.environment(config),
         )
 
     def command(self, session: str, data: dict[str, Any]) -> None:

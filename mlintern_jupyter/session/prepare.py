@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mlintern_jupyter.bench.catalogue import Benchmark, find
 from mlintern_jupyter.bench.readiness import check, probe_machine
@@ -14,7 +15,9 @@ from mlintern_jupyter.config import Config
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.options import Options, merged
+from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.policy.wishes import parse_wishes
+from mlintern_jupyter.tools.own_modules import check_own_tools
 from mlintern_jupyter.usage import Limits
 
 _IMPROVE = re.compile(r"improve\s+(\S+)", re.IGNORECASE)
@@ -68,8 +71,8 @@ def prepare(
     text = f"{goal}\n{body.strip()}".strip()
     limits, notes = _limits(text, options, mode)
     if benchmark is not None:
-        problems = () if problem is None else (problem,)
-        readiness = check(benchmark, problems, env, probe_machine(env))
+        refused = () if problem is None else (problem,)
+        readiness = check(benchmark, refused, env, probe_machine(env))
         if not readiness.ready and (problem is None or len(readiness.missing) > 1):
             raise UsageError(
                 f"{benchmark.name} cannot be worked on here yet; nothing was started or spent",
@@ -80,9 +83,10 @@ def prepare(
         assert problem is not None
         raise problem
     _check_mode(mode, limits, nobody_to_ask)
-    notes = (*lowered, *notes)
-    if config.problem:
-        notes = (config.problem, *notes)
+    check_own_tools(options.tool, Path.cwd())
+    problems = (config.problem, *(s.problem for s in config.mcp.values()))
+    problems = (*problems, load_rules(Path.cwd()).problem)
+    notes = (*(p for p in problems if p), *lowered, *notes)
     return Prepared(goal, text, mode, limits, options, model, benchmark, notes)
 
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from mlintern_jupyter.context.meter import Meter
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.events import Fact, ModelChanged
-from mlintern_jupyter.models.names import ModelPlan, resolve
+from mlintern_jupyter.models.making import make_model
+from mlintern_jupyter.models.names import LITELLM, ModelPlan, resolve
 from mlintern_jupyter.protocols import Model
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.usage import Price
 
 ASSUMED_CONTEXT = 32_768
 """Tokens; for a model whose server does not say how much it reads, said where it is used."""
-LITELLM = "mlintern_jupyter.models.litellm_client:LitellmModel"
-
-
-def load(name: str) -> Callable[..., Any]:
-    """What a dotted path ``package.module:name`` stands for; heavy leaf modules come in here."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
 
 
 class Roles:
@@ -48,7 +40,7 @@ class Roles:
         """
         name = self._state.models.get(role) or self._state.models["main"]
         if name not in self._models:
-            made = self._load(plan_of(self._state, name, self._env))
+            made = make_model(plan_of(self._state, name, self._env), env=self._env)
             await made.look()
             self._models[name] = made
         return self._models[name]
@@ -75,10 +67,6 @@ class Roles:
             return False
         self._commit(ModelChanged(role, fallback, why))
         return True
-
-    def _load(self, plan: ModelPlan) -> Model:
-        made = load(plan.load)
-        return made(plan, env=self._env) if plan.load == LITELLM else made(plan)
 
 
 def plan_of(state: SessionState, name: str, env: Mapping[str, str]) -> ModelPlan:

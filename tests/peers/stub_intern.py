@@ -14,13 +14,13 @@ from pathlib import Path
 
 from mlintern_jupyter.cells import RECORD_MIME, CellMark, NewCell, source_sha256
 from mlintern_jupyter.errors import LedgerUnwritable, UsageError
+from mlintern_jupyter.event_json import to_wire
 from mlintern_jupyter.events import (
     Activity,
     CellStarted,
     HoldChanged,
     Steered,
     TurnEnded,
-    to_wire,
 )
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
