@@ -129,6 +129,8 @@ class RecallTools:
             if message.role == "assistant" and message.text:
                 found.append(_Entry(f"step {step}", message.text))
             for call in message.calls:
+                if call.name == "recall":
+                    continue  # it would find its own earlier questions before their answers
                 text = f"{call.name} {call.arguments}\n{_ends(answers.get(call.id, ''))}"
                 found.append(_Entry(f"step {step}, call {call.id}", text, call.id))
         for edit in edits_of(self._cells().values()):

@@ -54,7 +54,7 @@ from mlintern_jupyter.usage import Limits, Spent
 
 GOAL = "Post-train the base model until it adds three-digit numbers. Never open the held-out file."
 ASKED = "QUESTIONS. What did call 3 print? What did I change in cell k40? What is the best score?"
-EDITED, BEST = 40, 123
+EDITED, BEST = 40, 77
 SYSTEM = files("mlintern_jupyter.context").joinpath("prompts/system.md").read_text("utf-8")
 NOTES = "The intern ran many cells. Nothing failed. The details are not in these notes."
 """What the scripted model writes down of old steps: next to nothing, so that recall has to do."""
@@ -159,7 +159,7 @@ def cells_from(number: int, at_once: int) -> list[Call]:
             "write_cell",
             {
                 "kind": "script",
-                "source": f"# cell {n}\nlr = 4e-5\n" + f"train(step={n}, lr=lr)\n" * (n % 23),
+                "source": f"# cell {n}\nlr = 4e-5\n" + f"train(step={n}, lr=lr)\n" * (n % 9),
             },
             id=f"call_{n}",
         )
