@@ -11,9 +11,9 @@ Role = Literal["literature", "data", "code_reader", "critic"]
 
 
 async def delegate(ctx: ToolContext, role: Role, task: str) -> ToolResult:
-    """Give a reading task to a sub-agent with its own window; calls in one reply run side by side.
+    """Let a read-only sub-agent with its own window do a task; calls in one reply run side by side.
 
-    It reads only: no cell, no file, no job, no sub-agent of its own. It sees nothing of this
+    It makes no cell, file or job and has no sub-agent of its own. It sees nothing of this
     conversation, so the task says everything: the question, names and paths, what an answer must
     hold. It has a share of the budget and at most 60 replies, and answers with text and, where it
     makes sense, rows (``facts.delegate.rows``). An answer that says partial stopped at a limit.
@@ -23,6 +23,6 @@ async def delegate(ctx: ToolContext, role: Role, task: str) -> ToolResult:
     is wrong with a plan, a result or a claim, before it stands.
 
     Args:
-        task: whole, it knows nothing else
+        task: whole, it knows nothing else; text and rows come back
     """
     return await ctx.spawn(ctx.call, role, task)
