@@ -1,17 +1,21 @@
 """MCP servers for tests: a well-behaved one made with the SDK, and a bare one that misbehaves.
 
 ``python mcp_server.py sdk`` speaks on its standard streams, ``sdk PORT LOG`` over HTTP, writing the
-headers of every request to LOG. ``python mcp_server.py bare TRICK`` is a loop over lines of JSON.
+headers of every request to LOG. ``python mcp_server.py bare TRICK`` is a loop over lines of JSON,
+and ``BareWeb`` the same over HTTP in a thread.
 """
 
 import base64
+import contextlib
 import io
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 
 def sdk() -> Any:
@@ -110,25 +114,57 @@ def bare(trick: str) -> None:
     listed = 0
     for line in sys.stdin:
         message = json.loads(line)
-        number, method = message.get("id"), message["method"]
-        if number is None:
-            continue
-        result: Any = None
-        if method == "initialize":
-            result = {
+        if "id" in message:
+            listed += message["method"] == "tools/list"
+            say(reply(trick, message, listed))
+
+
+def reply(trick: str, message: dict[str, Any], listed: int) -> dict[str, Any]:
+    method = message["method"]
+    head = {"jsonrpc": "2.0", "id": message["id"]}
+    if method == "initialize":
+        return head | {
+            "result": {
                 "protocolVersion": "2025-11-25",
                 "capabilities": {"tools": {"listChanged": True}},
                 "serverInfo": {"name": "bare", "version": "1"},
             }
-        elif method == "tools/list":
-            listed += 1
-            result = {"tools": tools(trick, listed)}
-        elif method == "tools/call":
-            result = answer(trick, message["params"])
-        if result is None:
-            say({"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": "no"}})
+        }
+    if method == "tools/list":
+        return head | {"result": {"tools": tools(trick, listed)}}
+    if method == "tools/call":
+        return head | {"result": answer(trick, message["params"])}
+    return head | {"error": {"code": -32601, "message": "no"}}
+
+
+class BareWeb(BaseHTTPRequestHandler):
+    """Answers a call with what the class says."""
+
+    body: Callable[[bytes], bytes]
+    headers_of_call: ClassVar[dict[str, str]] = {}
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        headers = {"content-type": "application/json"}
+        if "id" not in message:
+            self.respond(202, b"", headers)
+        elif message["method"] == "tools/call":
+            # A stranger's answer, but to this very call.
+            body = self.body(str(message["id"]).encode())
+            self.respond(200, body, headers | self.headers_of_call)
         else:
-            say({"jsonrpc": "2.0", "id": number, "result": result})
+            self.respond(200, json.dumps(reply("plain", message, 1)).encode(), headers)
+
+    def respond(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"content-length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def tools(trick: str, listed: int) -> list[dict[str, Any]]:

@@ -1,10 +1,8 @@
-"""MCP servers that lie, break or pry: M01 to M09 of the attack catalogue."""
+"""MCP servers that lie or pry: M01 to M07 and M09 of the attack catalogue, and the gate."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from pathlib import Path
 
 import psutil
@@ -16,7 +14,6 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.policy.rules import Rule, Rules
 from mlintern_jupyter.tools.mcp.manifest import NAME_LIMIT, public_name
-from mlintern_jupyter.tools.mcp.transports import MESSAGE_LIMIT
 
 CANARIES = {
     "HF_TOKEN": "hf_canary000000000000000000",
@@ -46,6 +43,20 @@ def test_m01_names_that_look_alike_stay_apart() -> None:
     made = [public_name("s", tool) for tool in ("a.b", "a/b", "a_b", "x" * 60, "x" * 61, "é")]
     assert len(set(made)) == len(made)
     assert all(len(name) <= NAME_LIMIT for name in made)
+
+
+def test_m01_a_tool_has_one_spelling_so_that_it_has_one_set_of_effects(tmp_path: Path) -> None:
+    effects = {"tell": frozenset({"delete"}), "*": frozenset({"read"})}
+
+    async def do(desk: Desk) -> None:
+        await desk.welcome()
+        for spelling in ("s__tell", "TELL", " tell", "tell "):
+            call = json.dumps({"server": "s", "tool": spelling})
+            assert "has no tool" in await desk.refusal(call)
+        use = desk.tool("use_mcp")
+        assert use.terms(use.bind(TELL)).effects == {"delete"}
+
+    at_desk(tmp_path, bare("plain", effects=effects), do=do)
 
 
 def test_m02_a_description_is_shown_as_the_model_reads_it_and_cut(tmp_path: Path) -> None:
@@ -213,131 +224,6 @@ def test_m07_a_child_gets_no_variable_that_it_was_not_given(
     at_desk(tmp_path, bare("family", env={"MINE": "yes"}), do=do)
 
 
-@pytest.mark.parametrize(
-    ("trick", "says"),
-    [
-        ("crash", "it ended with 9"),
-        ("huge", f"more than {MESSAGE_LIMIT // 1024**2} MB"),
-        ("babble", "what it writes is not MCP"),
-    ],
-)
-def test_m08_a_server_that_breaks_costs_its_tools_until_the_next_turn(
-    tmp_path: Path, trick: str, says: str
-) -> None:
-    async def do(desk: Desk) -> None:
-        await desk.welcome()
-        assert says in await desk.refusal(TELL)
-        before = _children()
-        assert says in await desk.refusal('{"server": "s"}')
-        assert _children() == before == set()
-        assert desk.servers.status()[0].state == "down"
-        await desk.turn()
-        assert "1 tools of s" in (await desk.use('{"server": "s"}')).text
-
-    at_desk(tmp_path, bare(trick), do=do)
-
-
-def test_m08_a_call_that_hangs_ends_and_the_others_do_not_wait(tmp_path: Path) -> None:
-    async def do(desk: Desk) -> None:
-        await desk.welcome("s")
-        await desk.welcome("t")
-        hanging = asyncio.create_task(desk.refusal(TELL))
-        assert (await desk.use('{"server": "t", "tool": "tell"}')).ok
-        assert not hanging.done()
-        assert "did not answer within 2 s" in await hanging
-
-    at_desk(tmp_path, bare("hang", timeout_s=2.0), bare("plain", name="t"), do=do)
-
-
-def test_m08_a_server_that_never_begins_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlintern_jupyter.tools.mcp import connection
-
-    monkeypatch.setattr(connection, "START_S", 2.0)
-
-    async def do(desk: Desk) -> None:
-        assert "did not answer within 2 s" in await desk.refusal('{"server": "s"}')
-        assert _children() == set()
-
-    at_desk(tmp_path, bare("sleeps"), do=do)
-
-
-def test_m08_a_call_that_is_cancelled_leaves_the_server_in_order(tmp_path: Path) -> None:
-    async def do(desk: Desk) -> None:
-        starting = asyncio.create_task(desk.use('{"server": "s"}'))
-        while not _children():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        starting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await starting
-        assert _children() == set()
-        await desk.welcome()
-        assert (await desk.use(TELL)).ok
-
-    at_desk(tmp_path, bare("plain"), do=do)
-
-
-@pytest.mark.parametrize("trick", ["noise", "large"])
-def test_m08_noise_and_large_answers_are_survived(tmp_path: Path, trick: str) -> None:
-    async def do(desk: Desk) -> None:
-        await desk.welcome()
-        told = await desk.use(TELL)
-        assert told.ok
-        assert len(told.text) < 17_000
-
-    at_desk(tmp_path, bare(trick), do=do)
-
-
-def test_m08_an_answer_that_is_not_mcp_costs_its_call(tmp_path: Path) -> None:
-    async def do(desk: Desk) -> None:
-        await desk.welcome()
-        assert "not MCP" in await desk.refusal(TELL)
-        assert desk.servers.status()[0].state == "on"
-
-    at_desk(tmp_path, bare("nonsense"), do=do)
-
-
-def test_m08_last_words_are_for_the_person_and_not_for_the_model(tmp_path: Path) -> None:
-    async def do(desk: Desk) -> None:
-        said = await desk.refusal('{"server": "s"}')
-        assert "it ended with 3" in said
-        assert "licence" not in said
-        assert desk.servers.status()[0].problem.endswith("no licence found")
-
-    at_desk(tmp_path, bare("dies"), do=do)
-
-
-def test_m08_a_server_over_http_that_goes_away_is_down(tmp_path: Path) -> None:
-    with web_server(tmp_path) as (url, log):
-
-        async def do(desk: Desk) -> None:
-            await desk.welcome()
-            for process in psutil.Process().children():
-                if str(log) in process.cmdline():
-                    process.kill()
-            assert "is down" in await desk.refusal('{"server": "s", "tool": "links"}')
-
-        at_desk(tmp_path, McpServer("s", url=url), do=do)
-
-
-def test_m08_closing_ends_every_process_a_server_started(tmp_path: Path) -> None:
-    pids: list[int] = []
-
-    async def do(desk: Desk) -> None:
-        await desk.welcome()
-        pids.extend(map(int, (await desk.use(TELL)).text.split("\n")[0].split()))
-        assert all(psutil.pid_exists(pid) for pid in pids)
-
-    at_desk(tmp_path, bare("family"), do=do)
-    assert len(pids) == 2
-    # The grandchild is reaped by whoever adopted it, which may take a moment.
-    until = time.monotonic() + 30
-    while any(_runs(pid) for pid in pids) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not any(_runs(pid) for pid in pids)
-
-
 def test_m09_links_are_told_and_never_followed(tmp_path: Path) -> None:
     async def do(desk: Desk) -> None:
         await desk.welcome()
@@ -355,18 +241,6 @@ def test_p8_a_file_beside_the_notebook_connects_nothing(
         (tmp_path / name).write_text('[mcp.x]\ncommand = "sh"\n')
     monkeypatch.chdir(tmp_path)
     assert load_config().mcp == {}
-
-
-def _children() -> set[int]:
-    """Servers of this test that run."""
-    return {p.pid for p in psutil.Process().children() if _runs(p.pid)}
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_the_gate_asks_for_every_new_server_and_unattended_denies_it(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ from mlintern_jupyter.tools.mcp.transports import Broken, child, web
 START_S = 30.0
 """For a server to start and say what it offers; the first start of some downloads them."""
 CLOSE_S = 3.0
+SETTLE_S = 0.5
+"""For a connection that is over to have ended its task."""
 MOST_PAGES = 20
 MOST_WISHES = 3
 """Refused requests of a server that are told with one answer."""
@@ -163,8 +165,7 @@ class Connection:
         except TimeoutError:
             raise ToolError(f"it did not answer within {timeout_s:g} s") from None
         except MCPError as error:
-            if error.error.code == CONNECTION_CLOSED or self._expired(error):
-                await self._lost()
+            if await self._ended_with(error):
                 raise ToolError(self.why) from None
             words = f"error {error.error.code}: {seen(error.error.message)}"
             return Answer([{"type": "text", "text": words}], ok=False, asked=tuple(self._wishes))
@@ -174,8 +175,14 @@ class Connection:
             await self._lost()
             raise ToolError(self.why) from None
 
-    def _expired(self, error: MCPError) -> bool:
-        return self._status == 404 and error.error.code == INVALID_REQUEST
+    async def _ended_with(self, error: MCPError) -> bool:
+        """Whether the connection is over, and not just this request."""
+        if self._status == 404 and error.error.code == INVALID_REQUEST:
+            await self._lost()
+        elif error.error.code == CONNECTION_CLOSED:
+            # Over HTTP the SDK says so too where only the stream of one answer broke off.
+            await asyncio.wait({self._task}, timeout=SETTLE_S)
+        return bool(self.why)
 
     async def _lost(self) -> None:
         """Leave a connection that ended; what ended it may know better why, and says so first."""

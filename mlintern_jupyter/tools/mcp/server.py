@@ -18,7 +18,7 @@ from mlintern_jupyter.backends.environment import allowed
 from mlintern_jupyter.config import McpServer, expanded
 from mlintern_jupyter.errors import ToolError, UsageError
 from mlintern_jupyter.tools.mcp.answers import Answer
-from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, changes
+from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, changes, seen
 from mlintern_jupyter.tools.mcp.pins import Pins
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Server:
         """Where it stands now."""
         problem = ": ".join(part for part in self._down if part)
         known = self.manifest or self.pinned
-        names = tuple(tool.name for tool in known.tools) if known else ()
+        names = tuple(seen(tool.name)[:80] for tool in known.tools) if known else ()
         if self.manifest is not None and self._alive():
             return Status(self.name, "on" if self.approved else "asks", names, problem)
         return Status(self.name, "down" if problem else "off", names, problem)

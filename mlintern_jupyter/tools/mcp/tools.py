@@ -190,7 +190,8 @@ def _lists(tool: str) -> bool:
 
 
 def _checked(server: Server, manifest: Manifest, tool: str, arguments: dict[str, Any]) -> Offered:
-    offered = manifest.find(tool) or manifest.find(tool.removeprefix(f"{server.name}__"))
+    # Exactly the name that the terms were made of: another spelling could have other effects.
+    offered = manifest.find(tool)
     if offered is None:
         names = ", ".join(seen(t.name) for t in manifest.tools)
         raise ToolError(
