@@ -138,13 +138,13 @@ class Dispatch:
             self.signal(Activity(call.name))
             return await self._in_time(tool, self.context(call), grant, arguments)
         except ToolError as error:
-            return ToolResult(str(error), ok=False)
+            return ToolResult(_encodable(str(error)), ok=False)
         except TurnError:
             raise
         except Exception as error:  # noqa: BLE001
             # A tool is a plug-in boundary: whatever it raises must not take the turn down.
             return ToolResult(
-                f"{call.name} failed: {type(error).__name__}: {error}",
+                _encodable(f"{call.name} failed: {type(error).__name__}: {error}"),
                 facts={"tool_error": type(error).__name__},
                 ok=False,
             )
@@ -183,3 +183,8 @@ class Dispatch:
                 f"{tool.spec.name} took longer than {tool.timeout_s:g} s and was stopped",
                 do="ask for less at once, or do it in a cell",
             ) from None
+
+
+def _encodable(text: str) -> str:
+    """One half of a character would break every later request."""
+    return text.encode("utf-8", "replace").decode("utf-8")

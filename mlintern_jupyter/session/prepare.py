@@ -17,7 +17,7 @@ from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.options import Options, merged
 from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.policy.wishes import parse_wishes
-from mlintern_jupyter.tools.own_modules import check_own_tools
+from mlintern_jupyter.tools.own_check import check_own_tools
 from mlintern_jupyter.usage import Limits
 
 _IMPROVE = re.compile(r"improve\s+(\S+)", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""One turn of the real loop, dispatch, gate and budget, with a model and tools of the test's own."""
+"""One turn of the real loop, dispatch, gate and budget; model and tools are the test's own."""
 
 from __future__ import annotations
 
