@@ -13,7 +13,7 @@ from typing import Any, Literal
 from mlintern_jupyter.cells import CellView, NewCell
 from mlintern_jupyter.views import KernelView
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 COMM_ID = "mlintern"
 CONTROL_REQUEST = "mlintern_request"
 CONTROL_REPLY = "mlintern_reply"

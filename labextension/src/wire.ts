@@ -4,7 +4,7 @@
  */
 
 export const VERSION = '0.1.0';
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 export const COMM_ID = 'mlintern';
 export const CONTROL_REQUEST = 'mlintern_request';
 export const CONTROL_REPLY = 'mlintern_reply';

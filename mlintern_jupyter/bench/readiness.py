@@ -33,9 +33,6 @@ ABILITIES_MISSING: tuple[str, ...] = (
     "Hugging Face Jobs",
     "Slurm",
     "notifications",
-    "sub-agents",
-    "MCP",
-    "compaction",
 )
 """What the design promises and this version cannot do yet. Shortened when one arrives."""
 

@@ -13,8 +13,10 @@ from mlintern_jupyter.events import (
     Answered,
     Asked,
     CellEnded,
+    Compacted,
     EffectSettled,
     Fact,
+    Replied,
     Signal,
     TurnEnded,
     TurnStarted,
@@ -29,7 +31,7 @@ MIN_GAP_S = 30.0
 
 
 class WireSink:
-    """Tells the peer. Outputs stay behind: the notebook shows them already."""
+    """Tells the peer, but for outputs, which are shown already, and what only a model reads."""
 
     def __init__(self, bridge: Bridge, session: str) -> None:
         self._bridge = bridge
@@ -41,6 +43,10 @@ class WireSink:
             fact = replace(fact, outputs=())
         elif isinstance(fact, EffectSettled):
             fact = replace(fact, images=())
+        elif isinstance(fact, Replied):
+            fact = replace(fact, thinking=())
+        elif isinstance(fact, Compacted):
+            fact = replace(fact, pinned="", digest="")
         self._bridge.say(FactSaid(self._session, number, to_wire(fact)))
 
     def signal(self, signal: Signal) -> None:

@@ -17,7 +17,7 @@ def test_a_ping_is_answered_while_the_loading_cell_runs(peer):
     load = peer.send(LOAD)
     peer.next("ping")
     reply = peer.hello()
-    nothing = {"ok": True, "wire": 2, "seq": 0, "leads": True, "messages": [], "more": False}
+    nothing = {"ok": True, "wire": 3, "seq": 0, "leads": True, "messages": [], "more": False}
     assert reply == nothing
     peer.reply(load)
     assert (
@@ -39,7 +39,7 @@ class TestRequests:
     def test_of_another_wire_version_are_refused_naming_both(self, loaded):
         newer = loaded.hello(wire=99, version="7.0.0")
         assert not newer["ok"]
-        assert "99 and 2" in newer["what"]
+        assert "99 and 3" in newer["what"]
         assert {"7.0.0", __version__} <= set(newer["why"].replace(",", "").replace(";", "").split())
         assert "'mlintern-jupyter==7.0.0'` where the kernel runs" in newer["do"]
         older = loaded.hello(wire=1)
