@@ -35,8 +35,8 @@ class Message:
     images: tuple[str, ...] = ()
     """Only on tool messages: pictures of the result, PNG in base64. The text speaks of them too."""
     thinking: tuple[dict[str, Any], ...] = ()
-    """Only on assistant messages: what the provider wants back untouched with the calls, each
-    ``{"type": ..., ...}`` as it came: Anthropic's signed blocks, DeepSeek's ``reasoning_content``."""
+    """Only on assistant messages: what the provider wants back untouched with the calls, each one
+    ``{"type": ..., ...}`` as it came: Anthropic's signed blocks, DeepSeek's reasoning."""
     passing: bool = False
     """Stands in one view only, at its end; a provider's cache should end before it."""
 

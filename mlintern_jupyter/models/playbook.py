@@ -51,8 +51,9 @@ class Playbook:
         """The next step of the course."""
         move = next_move(view, self.seed)
         on_text(move.text)
+        lasting = sum(not message.passing for message in view.messages)
         calls = tuple(
-            ToolCall(f"pb{sum(not m.passing for m in view.messages)}-{place}", ask.tool, ask.as_json())
+            ToolCall(f"pb{lasting}-{place}", ask.tool, ask.as_json())
             for place, ask in enumerate(move.asks)
         )
         stop = "tool_calls" if calls else "stop"

@@ -157,6 +157,7 @@ class Hall:
         )
         mcp = McpServers(config.mcp, env, pins_path(env))
         session.servers = mcp.status
+        session.on_close = mcp.close
         self._lasting[folder] = Lasting(Roles(state, session.commit, env), mcp, env)
         self._watched = session
         return session

@@ -108,8 +108,8 @@ class Session:
         self.room_wanted = asyncio.Event()
         """Set on the worker's loop when the person wants room made before the next model call."""
         self.approvals = Approvals(self.commit)
-        self.leave: list[Callable[[], Awaitable[None]]] = []
-        """What is closed when the turn ends, in this order; renewed by ``furnish``."""
+        self.on_close: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Ends what outlives a turn, on the worker's loop."""
         self._tasks: set[asyncio.Future[None]] = set()
         self.worker = Worker(state.session, self._turn, self._hear)
 
@@ -255,11 +255,9 @@ class Session:
         self.host = host
         host.turn_open = True
 
-    async def leave_turn(self) -> None:
-        """Close what the turn had open; the notebook's own cells are no longer waited for."""
-        for close in self.leave:
-            await close()
-        self.leave.clear()
+    def leave_turn(self) -> None:
+        """No call waits for the notebook's cells any more."""
+        self.activity = ""
         if self.host is not None:
             self.host.turn_open = False
 
@@ -269,6 +267,8 @@ class Session:
 
     def close(self) -> None:
         """Leave the record to others."""
+        if self.on_close is not None:
+            self.worker.finish(self.on_close())
         self.worker.close()
         if self.host is not None:
             self.host.close()

@@ -60,8 +60,7 @@ async def run_turn(session: Session, command: StartTurn | ResumeTurn) -> None:
         what = f"an error in mlintern_jupyter itself: {type(error).__name__}: {error}"
         _end(session, turn, "failed", what, "", "report it with the ledger file; " + RESUME)
     finally:
-        session.activity = ""
-        await session.leave_turn()
+        session.leave_turn()
 
 
 async def _resume(session: Session, turn: int) -> str:

@@ -10,8 +10,9 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from mlintern_jupyter.commands import Command, ResumeTurn, StartTurn, Stop
 
@@ -66,6 +67,14 @@ class Worker:
         # A closed loop: the session ended a moment ago.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, command)
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something on the loop before it ends; waited for a moment only."""
+        if os.getpid() != self._pid or self._loop.is_closed():
+            work.close()
+            return
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(work, self._loop).result(CLOSING_S)
 
     def close(self) -> None:
         """Stop the turn and end the thread, for unloading; waits a moment for the turn's end."""
