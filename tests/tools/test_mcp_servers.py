@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from mcp_double import Desk, at_desk, bare, friend, web_server
 
 from mlintern_jupyter.config import McpServer
 from mlintern_jupyter.errors import ToolError
+from mlintern_jupyter.tools.mcp.checking import problem
 from mlintern_jupyter.tools.toolbox import Toolbox
 
 
@@ -147,9 +150,29 @@ def test_a_strange_schema_costs_its_tool_and_nothing_else(
     at_desk(tmp_path, bare("schema", env={"SCHEMA": str(tmp_path / "schema")}), do=do)
 
 
-def test_a_schema_that_doubles_at_every_step_is_given_up() -> None:
-    from mlintern_jupyter.tools.mcp.checking import problem
+def test_what_a_schema_refers_to_is_not_fetched() -> None:
+    asked: list[str] = []
 
+    class Listening(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            schema = {"$ref": f"http://127.0.0.1:{server.server_port}/schema"}
+            assert "refers to another place" in problem(schema, {})
+        finally:
+            server.shutdown()
+            serving.join()
+    assert asked == []
+
+
+def test_a_schema_that_doubles_at_every_step_is_given_up() -> None:
     steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
     schema = {"type": "object", "$defs": {**steps, "a40": {}}, "$ref": "#/$defs/a0"}
     assert "refers to itself without end" in problem(schema, {})
