@@ -71,6 +71,8 @@ class Reply:
     model: str
     thinking: tuple[dict[str, Any], ...] = ()
     """See ``Message.thinking``; empty where the provider does not need it."""
+    dropped: Usage = Usage()
+    """Of attempts before this one that were cut off or empty: charged all the same, estimated."""
 
 
 @dataclass(frozen=True)

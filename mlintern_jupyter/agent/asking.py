@@ -67,7 +67,7 @@ class Asking:
                     self.agent,
                 )
             )  # fmt: skip
-        settle(reply.usage, replied=True)
+        settle(reply.usage + reply.dropped, replied=True)
         return reply
 
     def _show(self, step: int, kind: CallKind, text: str) -> None:

@@ -133,13 +133,13 @@ def _numbers(values: Any) -> Any:
 
 
 def small_png(picture: bytes) -> str | None:
-    """A PNG or JPEG file as base64 PNG within both limits; ``None`` when that takes it too small.
+    """A PNG, JPEG or WebP file as base64 PNG within both limits; ``None`` when that takes it too small.
 
     Raises:
         OSError: it is not such a file.
         ValueError: it has more pixels than are decoded here.
     """
-    with Image.open(io.BytesIO(picture), formats=("PNG", "JPEG")) as opened:
+    with Image.open(io.BytesIO(picture), formats=("PNG", "JPEG", "WEBP")) as opened:
         if opened.width * opened.height > _PIXELS_LIMIT:
             raise ValueError(f"{opened.width} x {opened.height} pixels")
         image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")

@@ -11,9 +11,10 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from mlintern_jupyter.errors import ContextOverflow, ModelDown, ModelFailed, Paused
+from mlintern_jupyter.errors import ContextOverflow, ModelDown, ModelFailed, Paused, TurnError
 from mlintern_jupyter.models.names import ModelPlan
 from mlintern_jupyter.models.stream_watch import Watch
+from mlintern_jupyter.usage import Usage
 
 _OVERFLOW_CODES = frozenset({"context_length_exceeded"})
 _OVERFLOW_TYPES = frozenset({"exceed_context_size_error", "request_too_large"})
@@ -65,6 +66,8 @@ class Unusable(Exception):
         self.why = why
         self.do = do
         self.param = param
+        self.charged = Usage()
+        """What the attempt used as far as anybody can tell."""
         self.retry_after_s = retry_after_s
 
 
@@ -194,8 +197,13 @@ class Waits:
         self._waited_s = 0.0
         self._count: dict[str, int] = {}
 
-    def next(self, trouble: Unusable) -> float:
-        """Seconds to wait before asking again. Raises when it is enough."""
+    def next(self, trouble: Unusable, dropped: Usage) -> float:
+        """Seconds to wait before asking again. Raises when it is enough.
+
+        Args:
+            trouble: of the last attempt.
+            dropped: what all attempts so far used.
+        """
         patience = self._patience
         tried = self._count[trouble.kind] = self._count.get(trouble.kind, 0) + 1
         backoff_s = patience.first_wait_s * 2 ** min(tried - 1, 30) * random.uniform(0.5, 1.0)
@@ -204,11 +212,13 @@ class Waits:
         allowed = {"down": patience.retries, "cut": patience.restarts, "empty": 1, "refused": 0}
         enough = tried > allowed.get(trouble.kind, tried)
         if enough or self._waited_s + wait_s > patience.give_up_s:
-            raise self._end(trouble, tried) from None
+            end = self._end(trouble, tried)
+            end.charged = dropped
+            raise end from None
         self._waited_s += wait_s
         return wait_s
 
-    def _end(self, trouble: Unusable, tried: int) -> Exception:
+    def _end(self, trouble: Unusable, tried: int) -> TurnError:
         if trouble.kind == "refused":
             return ModelFailed(trouble.what, why=trouble.why, do=trouble.do)
         what = f"{trouble.what}; asked {tried} times"

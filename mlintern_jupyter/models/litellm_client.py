@@ -36,11 +36,12 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
-from mlintern_jupyter.errors import ModelFailed
+from mlintern_jupyter.errors import ModelFailed, TurnError
 from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Reply, View
 from mlintern_jupyter.models.assembly import Assembly
 from mlintern_jupyter.models.dialect import messages_json, tools_json
@@ -118,6 +119,7 @@ class LitellmModel:
         waits = Waits(self._patience, self._plan)
         manner = self._manner
         shown = False
+        dropped = Usage()
 
         def show(text: str) -> None:
             nonlocal shown
@@ -127,17 +129,21 @@ class LitellmModel:
         while True:
             try:
                 reply = await self._ask(view, show, manner)
+            except TurnError as error:
+                error.charged = dropped + (error.charged or Usage())
+                raise
             except Unusable as trouble:
+                dropped += trouble.charged
                 if trouble.kind == "refused" and (other := manner.after(trouble, self._plan, view)):
                     manner, note = other
                     on_text(note)
                     continue
-                wait_s = waits.next(trouble)
+                wait_s = waits.next(trouble, dropped)
                 said = trouble.what
             else:
                 # Only what was accepted is learnt; a request refused anyhow teaches nothing.
                 self._manner, self.sees = manner, manner.sees
-                return reply
+                return replace(reply, dropped=dropped)
             if shown:
                 on_text(_CUT_NOTE)
                 shown = False
@@ -169,6 +175,8 @@ class LitellmModel:
         else:
             trouble = incomplete(self._plan, watch)
         if trouble is not None:
+            if watch.status == 200 and isinstance(trouble, Unusable | TurnError):
+                trouble.charged = _usage(view, answer)
             # Raised out here, it does not carry litellm's exception and with it the request's key.
             raise scrubbed(trouble, key)
         return self._reply(view, answer, watch)
@@ -184,21 +192,26 @@ class LitellmModel:
         )
 
     def _reply(self, view: View, answer: Assembly, watch: Watch) -> Reply:
+        usage = _usage(view, answer)
         if answer.finish == "content_filter":
-            raise ModelFailed(
+            filtered = ModelFailed(
                 f"{self.name} was stopped by its provider's content filter",
                 do="say it in other words with `%intern steer`, or use another model; "
                 + "the session is kept: `%intern resume`",
             )
+            filtered.charged = usage
+            raise filtered
         cut_short = answer.finish == "length"
         calls = answer.calls(view)
         if not calls and not answer.text.strip() and not cut_short:
-            raise Unusable("empty", f"{self.name} answered with nothing")
+            empty = Unusable("empty", f"{self.name} answered with nothing")
+            empty.charged = usage
+            raise empty
         stop = "length" if cut_short else "tool_calls" if calls else "stop"
         # What was cut short may lack its signature, and its calls are not carried out.
         said = answer.thinking(self._plan.replay, watch.reasoning_details)
         thinking = () if cut_short else said
-        return Reply(answer.text, calls, stop, _usage(view, answer), self.name, thinking)
+        return Reply(answer.text, calls, stop, usage, self.name, thinking)
 
 
 def _listed(plan: ModelPlan) -> dict[str, Any]:
@@ -220,6 +233,9 @@ def _listed_as_seeing(name: str) -> bool:
 def _listed_price(plan: ModelPlan, info: dict[str, Any]) -> Price | None:
     """The listed price. Zero at somebody else's endpoint means that nobody filled it in."""
     per_input, per_output = info.get("input_cost_per_token"), info.get("output_cost_per_token")
+    if plan.cache_prompt and per_input is not None:
+        # What is written into the provider's cache costs more than what is only read.
+        per_input = max(per_input, info.get("cache_creation_input_token_cost") or 0.0)
     if plan.unmetered or per_input is None or per_output is None:
         return None
     if not plan.local and not (per_input and per_output):

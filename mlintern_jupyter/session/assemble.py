@@ -186,7 +186,7 @@ class Hall:
                 state,
                 near(session.folder),
                 lambda bundle: self._bridge.update_display(display_id, bundle),
-                note,
+                lambda: session.card_note,
             ),
         )
 
@@ -198,7 +198,8 @@ class Hall:
             session, self._host(session), lasting.roles, lasting.mcp, shell.user_ns, lasting.env
         )
         agent = await furnishing.agent()
-        session.context_assumed = lasting.roles.assumed
+        noted = "\n\n".join([session.card_note, *await furnishing.notes()])
+        session.card_note = noted.strip()
         return agent
 
     def _host(self, session: Session) -> WireHost:

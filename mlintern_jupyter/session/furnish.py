@@ -74,7 +74,7 @@ class Furnishing:
         self.asking = Asking(self.budget, session.commit, session.signal)
         self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
         own = await load_own_tools(tuple(state.options.get("tools", ())), Path(state.workdir))
-        self.own = own.tools
+        self.own = own
         names = [tool.spec.name for tool in self._built(state.main)]
         self.servers = await self.mcp.tools_for_turn(names)
         toolbox = session.toolbox = Toolbox(self._tools(state.main))
@@ -121,6 +121,19 @@ class Furnishing:
             room_wanted=session.room_wanted,
         )
 
+    async def notes(self) -> tuple[str, ...]:
+        """What the person should know of models and tools of this turn."""
+        window = (await self._in_use()).window
+        told: list[str] = list(getattr(self.model, "notes", ()))
+        if self.session.context_assumed:
+            told.append(
+                f"{self.model.name} does not say how much it reads: {window.context_tokens:,}"
+                " tokens are assumed; `--context TOKENS` says better"
+            )
+        broken = (f"{status.name}: {status.problem}" for status in self.mcp.status())
+        told += [*self.own.problems, *(text for text in broken if not text.endswith(": "))]
+        return tuple(told)
+
     def _tools(self, talk: Conversation) -> list[Tool]:
         """Every tool there is, for the agent that has this conversation."""
         return [*self._built(talk), *self.servers]
@@ -136,7 +149,7 @@ class Furnishing:
             conversation=lambda: talk,
             sources_of=lambda call: talk.sources_by_call.get(call, ()),
             namespace=self.namespace,
-            more=self.own,
+            more=self.own.tools,
         )
 
     def _gate(self, sources: Callable[[], tuple[str, ...]]) -> Gate:
@@ -169,8 +182,9 @@ class Furnishing:
     async def _in_use(self) -> InUse:
         if self.model is not (model := await self.roles.model()):
             self.model = model
-        window = self.roles.window(model, self.system, main=True)
+        window = self.roles.window(model, self.system)
         self.session.context_tokens = window.context_tokens
+        self.session.context_assumed = self.roles.assumes(model)
         return InUse(model, window)
 
     def _digest(self, asking: Asking, talk: Conversation) -> DigestOf:

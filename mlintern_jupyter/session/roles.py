@@ -29,8 +29,6 @@ class Roles:
         self._meter = Meter()
         self._models: dict[str, Model] = {}
         self._windows: dict[tuple[str, str], Window] = {}
-        self.assumed = False
-        """The main model's window is assumed."""
 
     async def model(self, role: str = "main") -> Model:
         """The model of a role; the main one where the role has none of its own.
@@ -45,19 +43,20 @@ class Roles:
             self._models[name] = made
         return self._models[name]
 
-    def window(self, model: Model, system: str, *, main: bool = False) -> Window:
+    def window(self, model: Model, system: str) -> Window:
         """The window for this model and these instructions, on the counts that are known of it."""
         made = self._windows.get((model.name, system))
         if made is None:
-            # A planner that is no language model reads everything; so may a model of one's own.
-            listed = plan_of(self._state, model.name, self._env).load == LITELLM
-            assumed = model.context_tokens is None and listed
-            tokens = ASSUMED_CONTEXT if assumed else model.context_tokens
+            tokens = ASSUMED_CONTEXT if self.assumes(model) else model.context_tokens
             made = Window(system, tokens, self._meter, model.name)
             self._windows[model.name, system] = made
-        if main:
-            self.assumed = model.context_tokens is None and made.context_tokens is not None
         return made
+
+    def assumes(self, model: Model) -> bool:
+        """Whether the size of a model's window is a guess of ours."""
+        # A planner that is no language model reads everything; so may a model of one's own.
+        listed = plan_of(self._state, model.name, self._env).load == LITELLM
+        return listed and model.context_tokens is None
 
     def give_way(self, why: str, role: str = "main") -> bool:
         """Let the fallback have a role from here on; False where it has it, or there is none."""

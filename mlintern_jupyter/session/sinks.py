@@ -62,7 +62,7 @@ class CardSink:
         state: SessionState,
         record: str,
         show: Callable[[dict[str, Any]], None],
-        note: str = "",
+        note: Callable[[], str] = str,
     ) -> None:
         self._state = state
         self._record = record
@@ -76,7 +76,7 @@ class CardSink:
         now = time.monotonic()
         if isinstance(fact, TurnEnded | Asked | Answered) or now - self._last >= MIN_GAP_S:
             self._last = now
-            note = "" if isinstance(fact, TurnEnded) else self._note
+            note = "" if isinstance(fact, TurnEnded) else self._note()
             self._show(card_bundle(self._state, note, self._record))
 
     def signal(self, signal: Signal) -> None:
