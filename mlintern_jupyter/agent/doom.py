@@ -3,7 +3,8 @@
 A call is the same as an earlier one if tool, arguments (whatever the order of their keys) and
 result are; a failed one also if its error is the same and only arguments, numbers, paths, ids or
 quoted names in it differ. Cycles of one to five calls are looked for at the end of what was
-carried out, so a loop that was left is not named again. Polling is no loop: its results differ.
+carried out, so a loop that was left is not named again; so are many calls in whatever order that
+bring nothing new. Polling is no loop: its results differ.
 
 A loop is named once (hint), then its next call is refused, then the turn is handed over. A model
 that only repeats itself wastes at most ``max(6, two periods)`` calls beyond its first period.
@@ -71,9 +72,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Loop:
-    """A cycle at the end of what was carried out."""
+    """Calls at the end of what was carried out that lead nowhere."""
 
-    kind: Literal["call", "answer"]
+    kind: Literal["cycle", "answer", "nothing new"]
     period: int
     calls: tuple[Seen, ...]
     """All of them, the oldest first; the last period may be incomplete."""
@@ -81,39 +82,30 @@ class Loop:
     @property
     def identity(self) -> Identity:
         """Equal for the same loop later on, wherever in its cycle it stands."""
-        return self.kind, self.period, frozenset(self._mark_of(c) for c in self.calls)
-
-    def holds(self, call: Seen) -> bool:
-        """Whether a carried-out call came back as one of its calls did."""
-        return self._mark_of(call) in {self._mark_of(c) for c in self.calls}
-
-    def _mark_of(self, call: Seen) -> str:
-        return call.answer if self.kind == "answer" else call.outcome
+        return self.kind, self.period, frozenset(self._by_mark())
 
     @property
     def varies(self) -> bool:
         """Whether a call came with other arguments the next time: its outcome is what repeats."""
-        before = zip(self.calls, self.calls[self.period :], strict=False)
-        return any(a.arguments != b.arguments for a, b in before)
+        return any(len({c.arguments for c in calls}) > 1 for calls in self._by_mark().values())
 
     @property
     def named_at(self) -> int:
         """Calls after which the loop is named: two periods, and at least three calls."""
-        return ANSWERS[0] if self.kind == "answer" else max(3, 2 * self.period)
+        if self.kind == "cycle":
+            return max(3, 2 * self.period)
+        return ANSWERS[0] if self.kind == "answer" else self.refused_at
 
     @property
     def refused_at(self) -> int:
         """Calls after which it is refused: three periods; more patience with attempts that vary."""
-        if self.kind == "answer":
-            return ANSWERS[1]
-        return max(5 if self.varies else 4, 3 * self.period)
+        if self.kind == "cycle":
+            return max(5 if self.varies else 4, 3 * self.period)
+        return ANSWERS[1] if self.kind == "answer" else max(6, 2 * self.period)
 
-    @property
-    def most(self) -> int:
-        """Calls that are ever carried out of it, a new plan or not."""
-        if self.kind == "answer":
-            return ANSWERS[1] + 2
-        return self.period + max(6, 2 * self.period)
+    def holds(self, call: Seen) -> bool:
+        """Whether a carried-out call came back as one of its calls did."""
+        return self._mark(call) in self._by_mark()
 
     def goes_on_with(self, tool: str, arguments: str) -> bool:
         """Whether a call not made yet belongs to it."""
@@ -124,18 +116,34 @@ class Loop:
             for c in self.calls
         )
 
-    def names(self) -> str:
-        """Its calls in a few words, each once."""
-        cycle = self.calls[-self.period :]
-        return ", ".join(dict.fromkeys(_short(c.tool, c.arguments) for c in cycle))
-
     def evidence(self) -> list[str]:
-        """One line for each call of the cycle: how often, and what came back."""
-        lines: list[str] = []
-        for place, call in enumerate(self.calls[-self.period :]):
-            times = len(self.calls[len(self.calls) - self.period + place :: -self.period])
-            lines.append(f"{times} x {_short(call.tool, call.arguments)} -> {call.shown}")
-        return list(dict.fromkeys(lines))
+        """One line for each of its calls: how often, and what came back."""
+        return [
+            f"{len(calls)} x {_short(calls[-1])} -> {calls[-1].shown}"
+            for calls in self._by_mark().values()
+        ]
+
+    def said(self) -> str:
+        """What happened, as a part of a sentence."""
+        calls = [calls[-1] for calls in self._by_mark().values()]
+        names = ", ".join(dict.fromkeys(_short(call) for call in calls))
+        times = len(self.calls) // self.period
+        if self.kind == "nothing new":
+            return f"the last {len(self.calls)} calls brought nothing new: {names}"
+        if not self.varies:
+            return f"{names} came back the same {times} times"
+        tools = ", ".join(dict.fromkeys(call.tool for call in calls))
+        same = "answer" if self.kind == "answer" else "error"
+        return f"calls of {tools} with other arguments came back with the same {same} {times} times"
+
+    def _mark(self, call: Seen) -> str:
+        return call.answer if self.kind == "answer" else call.outcome
+
+    def _by_mark(self) -> dict[str, list[Seen]]:
+        found: dict[str, list[Seen]] = {}
+        for call in self.calls:
+            found.setdefault(self._mark(call), []).append(call)
+        return found
 
 
 def seen(settled: EffectSettled, arguments: str) -> Seen:
@@ -175,12 +183,21 @@ def find_loop(carried_out: Iterable[Seen]) -> Loop | None:
     calls = tuple(carried_out)
     outcomes, answers = [c.outcome for c in calls], [c.answer for c in calls]
     lengths = {p: _repeated(outcomes, p) for p in range(1, LONGEST_CYCLE + 1)}
-    loops = [Loop("call", p, calls[len(calls) - n :]) for p, n in lengths.items()]
+    loops = [Loop("cycle", p, calls[len(calls) - n :]) for p, n in lengths.items()]
+    loops += [loop for loop in [nothing_new(calls)] if loop]
     if answers and answers[-1]:
         loops.append(Loop("answer", 1, calls[len(calls) - _repeated(answers, 1) :]))
     found = [loop for loop in loops if len(loop.calls) >= loop.named_at]
     late = [loop for loop in found if len(loop.calls) >= loop.refused_at]
     return next(iter(late or found), None)
+
+
+def nothing_new(carried_out: Iterable[Seen]) -> Loop | None:
+    """The calls at the end that all came back as one did before, if they are too many."""
+    calls = tuple(carried_out)
+    old = calls[len(calls) - _known_before([c.outcome for c in calls]) :]
+    loop = Loop("nothing new", max(1, len({c.outcome for c in old})), old)
+    return loop if len(old) >= loop.refused_at else None
 
 
 def canonical(arguments: str) -> str:
@@ -210,11 +227,22 @@ def _repeated(marks: Sequence[str], period: int) -> int:
     return length
 
 
+def _known_before(marks: Sequence[str]) -> int:
+    """How many marks at the end stand further in front as well: calls in whatever order."""
+    first: dict[str, int] = {}
+    for place, mark in enumerate(marks):
+        first.setdefault(mark, place)
+    length = 0
+    while length < len(marks) and first[marks[-1 - length]] < len(marks) - 1 - length:
+        length += 1
+    return length
+
+
 def _mark(*parts: str) -> str:
     text = "\0".join(parts)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _short(tool: str, arguments: str) -> str:
-    given = "" if arguments in {"", "{}"} else arguments
-    return f"{tool}({given if len(given) <= 80 else f'{given[:77]}...'})"
+def _short(call: Seen) -> str:
+    given = "" if call.arguments in {"", "{}"} else call.arguments
+    return f"{call.tool}({given if len(given) <= 80 else f'{given[:77]}...'})"

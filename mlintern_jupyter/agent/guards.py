@@ -18,6 +18,7 @@ from mlintern_jupyter.agent.doom import (
     canonical,
     expected,
     find_loop,
+    nothing_new,
     seen,
 )
 from mlintern_jupyter.events import EffectSettled
@@ -54,8 +55,6 @@ class LoopWatch:
     """The loop was named as one whose next call is refused."""
     named: bool = False
     replanned: bool = False
-    more: int = 0
-    """Calls of the loop that were carried out after that, in whatever order."""
     strikes: int = 0
     """Replies that went on with the loop after that."""
     went_on: bool = False
@@ -72,11 +71,11 @@ class LoopWatch:
         Calls of the same reply that have not come back count as if they came back as before.
         """
         before = [*self.calls, *(o.came or o.guess for o in self.on_their_way)]
-        loop = find_loop(before)
+        loop = nothing_new(before) or (self.loop if self.refusing else find_loop(before))
         if loop is not None and self._refuses(loop, call):
             self.refused.append(call.id)
             self.went_on = True
-            return f"Not carried out, because {_came_back(loop)}. {self._instead(loop)}"
+            return f"Not carried out, because {loop.said()}. {self._instead(loop)}"
         guess = expected(call.name, call.arguments, before)
         self.on_their_way.append(_OnItsWay(call.id, guess))
         return None
@@ -109,7 +108,6 @@ class LoopWatch:
             if self.refusing:
                 self.left[self.loop.identity] = self.strikes + self.went_on
             self.refusing = self.named = self.replanned = self.went_on = False
-            self.more = 0
         self.left = {loop: n for loop, n in self.left.items() if self._is_recent(loop)}
         self.loop = loop
 
@@ -119,7 +117,8 @@ class LoopWatch:
     def _does_not_leave(self, loop: Loop, call: Seen) -> bool:
         """Whether a call that was carried out leaves the model where it was: in a refused loop."""
         if loop.holds(call):
-            self.more, self.went_on = self.more + 1, True
+            self.calls.append(call)
+            self.went_on = True
             return True
         if call.tool == "plan" and not call.failed:
             # One new plan opens the way; planning on and on is no way either.
@@ -138,19 +137,22 @@ class LoopWatch:
         loop, went_on, self.went_on = self.loop, self.went_on, False
         if loop is None:
             return None
-        if self.refusing:
+        told = self.refusing
+        if told:
             self.strikes += went_on
+        elif len(loop.calls) >= self._refused_at(loop):
+            # To come back to a loop is to go on with it.
+            self.refusing, went_on = True, loop.identity in self.left
+            self.strikes = self.left.get(loop.identity, 0) + went_on
+        if self.refusing:
             if went_on and self.strikes >= PATIENCE:
                 raise LoopGoesOn(loop.evidence())
-            return None
-        if len(loop.calls) >= self._refused_at(loop):
-            # To come back to it is to go on with it.
-            self.refusing, self.strikes = True, self.left.get(loop.identity, -1) + 1
-            return f"Stop: {_came_back(loop)}, and the next one is refused. {self._instead(loop)}"
+            stop = f"Stop: {loop.said()}, and the next one is refused. {self._instead(loop)}"
+            return None if told else stop
         if self.named:
             return None
         self.named = True
-        return f"Change the approach or say what is in the way, because {_came_back(loop)}."
+        return f"Change the approach or say what is in the way, because {loop.said()}."
 
     def fresh(self) -> None:
         """Another model has taken over: it gets its own warnings, but not its own round."""
@@ -159,8 +161,8 @@ class LoopWatch:
     def _refuses(self, loop: Loop, call: ToolCall) -> bool:
         if len(loop.calls) < self._refused_at(loop):
             return False
-        known = self.loop is not None and loop.identity == self.loop.identity
-        if known and self.replanned and len(loop.calls) + self.more < loop.most:
+        if self.replanned and loop is self.loop:
+            # A new plan may begin with one of the old calls, until nothing new comes of it.
             return False
         return loop.goes_on_with(call.name, canonical(call.arguments))
 
@@ -171,15 +173,6 @@ class LoopWatch:
         if self.can_plan and all(call.tool != "plan" for call in loop.calls):
             return "Call `plan` with what you will try instead, or make another call."
         return "Make another call, or answer."
-
-
-def _came_back(loop: Loop) -> str:
-    times = len(loop.calls) // loop.period
-    if not loop.varies:
-        return f"{loop.names()} came back the same {times} times"
-    tools = ", ".join(dict.fromkeys(call.tool for call in loop.calls))
-    what = "answer" if loop.kind == "answer" else "error"
-    return f"calls of {tools} with other arguments came back with the same {what} {times} times"
 
 
 @dataclass

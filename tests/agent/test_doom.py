@@ -305,6 +305,25 @@ def test_an_irrelevant_argument_that_changes_does_not_hide_a_loop():
     assert "same answer" in scene.refusals[0]
 
 
+def test_calls_in_any_order_that_bring_nothing_new_are_a_loop_too():
+    scene = Scene()
+    order = "abcacbbcabacbacb"
+    with pytest.raises(LoopGoesOn):
+        scene.go_on_for_ever(lambda number: read(order[number % len(order)]))
+    assert len(scene.carried_out) == 3 + 6
+    assert "nothing new" in scene.refusals[0]
+
+
+def test_a_circle_within_a_circle_wastes_no_more():
+    scene = Scene()
+    inner = ["abbbb"[n % 5] for n in range(2 * GIVEN_UP)]
+    pairs = iter(zip(inner[::2], inner[1::2], strict=True))
+    replies = (scene.reply(*[read(what, text=what) for what in pair]) for pair in pairs)
+    with pytest.raises(LoopGoesOn):
+        list(replies)
+    assert len(scene.carried_out) <= 15
+
+
 @settings(max_examples=500, deadline=None)
 @given(data=st.data())
 def test_a_model_that_only_repeats_itself_wastes_at_most_six_calls_or_two_periods(data):
