@@ -175,7 +175,7 @@ def answers(seen: str) -> Turn:
             r"cell k40: `lr = 4e-5` became `(lr = 7e-6)`",
             {"query": "the person changed cell k40"},
         ),
-        "best": (r"accuracy (0\.9\d*) \(k\d+", {"query": "eval accuracy 0.9"}),
+        "best": (r'accuracy"?:? (0\.9)\b', {"query": "eval accuracy 0.9"}),
     }
     said: list[str] = []
     for name, (pattern, way) in found.items():
