@@ -98,6 +98,10 @@ bench-nano: $(VENV)/ready ## three nano tasks, three seeds, held-out before and 
 kill: $(VENV)/ready ## kill -9 a real kernel at every commit point: benchmarks/kill.md (about 8 minutes)
 	@$(BIN)/python benchmarks/kill.py
 
+.PHONY: faults
+faults: $(VENV)/ready ## every fault and bad input before a whole intern: benchmarks/faults.md (about 30 minutes)
+	@$(BIN)/python benchmarks/faults.py
+
 .PHONY: notebooks
 notebooks: ## make the example notebook again from a real run
 	@$(MAKE) --no-print-directory demo

@@ -26,7 +26,7 @@ When = Literal["before", "after"]
 MODEL = """
 import asyncio, json, urllib.request
 from mlintern_jupyter.messages import Reply, ToolCall
-from mlintern_jupyter.session import assemble
+from mlintern_jupyter.session import roles
 from mlintern_jupyter.usage import Usage
 
 class PlainModel:
@@ -42,6 +42,9 @@ class PlainModel:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
+    async def look(self):
+        pass
+
     async def complete(self, view, on_text):
         from mlintern_jupyter.models.dialect import messages_json, tools_json
         body = {"model": "scripted", "messages": messages_json(view.messages),
@@ -55,7 +58,7 @@ class PlainModel:
         stop = "tool_calls" if calls else "stop"
         return Reply(message["content"] or "", calls, stop, Usage(1, 1), self.name)
 
-assemble.load = lambda name: PlainModel
+roles.make_model = lambda plan, *, env: PlainModel(plan)
 """
 
 KILLER = """
@@ -72,6 +75,18 @@ def _killing(descriptor):
         os.kill(os.getpid(), signal.SIGKILL)
 
 _ledger.fsync = _killing
+"""
+
+
+TIMED = """
+import os, signal, threading
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+_timer = threading.Timer({seconds}, _die)
+_timer.daemon = True
+_timer.start()
 """
 
 
@@ -123,8 +138,10 @@ class Ending:
         return said, answered, proposed, state.plan, end and (end.outcome, end.summary)
 
 
-def run(folder: Path, at: int = 0, when: When = "before") -> Ending:
-    """One scripted run, killed at an fsync (0: never), and resumed until it is over."""
+def run(
+    folder: Path, at: int = 0, when: When = "before", *, after_s: float | None = None
+) -> Ending:
+    """One scripted run, killed at an fsync (0: never) or after a time, and resumed to its end."""
     path = folder / "run.ipynb"
     with ScriptedServer(SCRIPT) as server:
         magic = (
@@ -132,7 +149,10 @@ def run(folder: Path, at: int = 0, when: When = "before") -> Ending:
             " --mode unattended --budget 1"
         )
         load = "%load_ext mlintern_jupyter"
-        first = _run(path, [load, MODEL, KILLER.format(at=at, when=when), magic], None)
+        killer = (
+            KILLER.format(at=at, when=when) if after_s is None else TIMED.format(seconds=after_s)
+        )
+        first = _run(path, [load, MODEL, killer, magic], None)
         found = session_folders(folder / "intern_runs")
         begun = found and fold(Ledger.view(found[0].path).facts).turn
         if first and begun:
