@@ -88,25 +88,31 @@ def goes_on(intern: Engine, *calls: Call) -> tuple[TurnEnded, str]:
     return end, "\n".join(str(m["content"]) for m in answers)
 
 
-@pytest.mark.parametrize(
-    ("case", "arguments"),
-    [
-        ("B01", '[{"step": "a", "state": "done"}]'),
-        ("B01", "[]"),
-        ("B02", '"items"'),
-        ("B02", '"{\\"items\\": []}"'),
-        ("B03", "null"),
-        ("B04", ""),
-        ("B04", "{}"),
-    ],
-)
-def test_B01_B02_B03_B04_arguments_that_are_no_object(
-    intern: Engine, case: str, arguments: str
-) -> None:
+def refused(intern: Engine, arguments: str, said_about_it: str) -> None:
+    """The call is answered with what is wrong, nothing is done, and the next call works."""
     _, said = goes_on(intern, Call("plan", arguments))
-    assert "needs items" in said if case == "B04" else "must be one JSON object" in said
+    assert said_about_it in said
     assert intern.begun() == ["plan"]
     assert [f.ok for f in intern.settled()] == [False, True]
+
+
+@pytest.mark.parametrize("arguments", ['[{"step": "a", "state": "done"}]', "[]"])
+def test_B01_arguments_that_are_a_list(intern: Engine, arguments: str) -> None:
+    refused(intern, arguments, "must be one JSON object")
+
+
+@pytest.mark.parametrize("arguments", ['"items"', '"{\\"items\\": []}"'])
+def test_B02_arguments_that_are_a_text(intern: Engine, arguments: str) -> None:
+    refused(intern, arguments, "must be one JSON object")
+
+
+def test_B03_arguments_that_are_null(intern: Engine) -> None:
+    refused(intern, "null", "must be one JSON object")
+
+
+@pytest.mark.parametrize("arguments", ["", "{}"])
+def test_B04_arguments_that_are_empty(intern: Engine, arguments: str) -> None:
+    refused(intern, arguments, "needs items")
 
 
 def test_B05_an_unknown_tool_is_answered_with_those_there_are(intern: Engine) -> None:
@@ -148,7 +154,7 @@ def test_B07_an_unknown_parameter_is_refused_and_named(intern: Engine) -> None:
         ('{"timeout_s": 1, "rows": 1, "rows": 2}', "rows"),
         ('{"timeout_s": 1, "rows": 1, "name": null}', "name"),
         ('{"timeout_s": 1, "rows": 1, "name": "\\ud800"}', "name"),
-        ('{"name": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ('{"name": ' + "[" * 20_000 + "]" * 20_000 + "}", "nested too deeply"),
     ],
 )
 def test_B08_wrong_values_are_refused_before_anything(
@@ -184,7 +190,8 @@ def test_B11_half_a_character_does_not_brick_the_session(intern: Engine) -> None
     turns = [Turn(calls=(Call("half"),)), Turn("Done."), Turn("Again.")]
     with ScriptedServer(turns) as server:
         assert intern.run(server).summary == "Done."
-        assert sent(server)[-1]["content"].startswith("before ")
+        (answer,) = [m["content"] for m in sent(server) if m["role"] == "tool"]
+        assert answer.startswith("before ")
         session = intern.session.state.session
         # A later turn of the same session sends all of it once more, and the record can be read.
         again = intern.run(server, f"--session {session}", words="and once more")

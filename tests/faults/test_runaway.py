@@ -126,10 +126,9 @@ def delegating(body: dict[str, Any]) -> Turn:
 
 def test_E04_sub_agents_start_no_sub_agents_and_share_the_budget(intern: Engine) -> None:
     with ScriptedServer(delegating) as server:
-        end = intern.run(server, "--max-tokens 200000")
-        assert sum(r.tokens for r in server.requests) <= 200_000
+        end = intern.run(server, "--max-tokens 120000")
+        assert sum(r.tokens for r in server.requests) <= 120_000
         tools = [{t["function"]["name"] for t in r.body.get("tools", ())} for r in server.requests]
-        assert len(server.requests) < 60
     assert end.outcome in {"paused", "limit"}
     started, ended = intern.facts(AgentStarted), intern.facts(AgentEnded)
     assert started
