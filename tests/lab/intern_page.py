@@ -52,7 +52,7 @@ class InternPage:
 
     def says_then(self, *turns: Turn) -> None:
         """More answers of the model, which name what only this run knows."""
-        self.server._state.turns += turns
+        self.server._state.script += turns
 
     # Cells ------------------------------------------------------------------------------------
 

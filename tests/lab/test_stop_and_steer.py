@@ -36,7 +36,10 @@ def test_words_and_stop_are_received_while_a_cell_sleeps_and_the_cell_goes_on(de
         cell_id = run_until_it_sleeps(at)
         at.says_then(waits_for(cell_id))
         at.steer("look at the loss, please")
-        assert at.asked(2)[-1] == {"role": "user", "content": "look at the loss, please"}
+        # Below it, in the same message, stands what is left of the budget.
+        said = at.asked(2)[-1]
+        assert said["role"] == "user"
+        assert said["content"].startswith("look at the loss, please\n\n[Standing: ")
         assert "has not ended yet" in at.answer(2)
         expect(at.sidebar.get_by_role("textbox", name="Steer the intern")).to_have_value("")
         at.until(lambda: len(at.state().pending) == 1, "the intern waits for the cell again")

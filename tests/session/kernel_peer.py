@@ -15,6 +15,17 @@ from mlintern_jupyter.wire import CONTROL_REQUEST, WIRE_VERSION, Hello, to_json
 LOAD = "%load_ext mlintern_jupyter"
 
 
+def without_standing(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages of a request but for what is left of the budget: another text at each step.
+
+    It stands at the end, and with other words of ours in one message.
+    """
+    *before, last = messages
+    words, found, _ = str(last["content"]).partition("[Standing: ")
+    assert found, f"nothing is said of the budget: {last}"
+    return [*before, {**last, "content": words.rstrip()}] if words else before
+
+
 @dataclass
 class Shown:
     """What running one cell gave."""

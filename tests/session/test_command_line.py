@@ -92,7 +92,8 @@ def test_a_whole_run_against_a_scripted_server(tmp_path: Path) -> None:
     with ScriptedServer(WORK) as server:
         done = mlintern(tmp_path, "look at it", "--notebook", "out.ipynb", *asking(server))
         assert len(server.requests) == len(WORK)
-        seen = server.requests[2].body["messages"][-1]["content"]
+        # The last message says what is left of the budget.
+        seen = server.requests[2].body["messages"][-2]["content"]
     assert done.returncode == 0, done.stderr
     answer = answer_of(done)
     assert answer["status"] == "completed"

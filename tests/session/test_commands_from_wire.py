@@ -37,7 +37,7 @@ def test_what_may_be_left_out_has_its_default():
     [
         ({}, KeyError, "kind"),
         ({"kind": "Steer"}, KeyError, "Steer needs 'text'"),
-        ({"kind": "Fly"}, ValueError, "no command 'Fly'; there are CancelJob, Continue"),
+        ({"kind": "Fly"}, ValueError, "no command 'Fly'; there are Answer, CancelJob, Compact"),
         ({"kind": ["Stop"]}, ValueError, "no command"),
         ({"kind": "StartTurn", "text": "x"}, ValueError, "no command 'StartTurn'"),
         ({"kind": "Stop", "job": True}, ValueError, "Stop has no field 'job'"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel_peer import LOAD, KernelPeer
+from kernel_peer import LOAD, KernelPeer, without_standing
 from open_page import OpenPage
 
 from mlintern_jupyter.record.ledger import Ledger
@@ -36,11 +36,11 @@ class Desk:
     def asked(self, number: int) -> list[dict[str, Any]]:
         """The messages of the model's request of this number, once it is made."""
         self.page.until(lambda: len(self.server.requests) >= number)
-        return self.server.requests[number - 1].body["messages"]
+        return without_standing(self.server.requests[number - 1].body["messages"])
 
     def says_then(self, *turns: Turn) -> None:
         """More answers of the model, which name what only this run knows."""
-        self.server._state.turns += turns
+        self.server._state.script += turns
 
     def proposed(self) -> str:
         """Id of the cell that waits for the person, once there is one."""
@@ -217,5 +217,5 @@ def test_a_deleted_cell_that_returns_and_runs_late_is_told_in_two_lines(
         at.page.run(next(c for c in waiting if c != first))
         said = [m["content"] for m in at.asked(3) if m["role"] == "user"]
         at.ended()
-    assert said[-2].startswith(f"[The person put your cell {first} back")
-    assert said[-1].startswith(f"[Your cell {first} ended: done")
+    back = f"[The person put your cell {first} back"
+    assert f"[Your cell {first} ended: done" in "\n".join(said).partition(back)[2]
