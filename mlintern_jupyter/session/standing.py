@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mlintern_jupyter import __version__
-from mlintern_jupyter.backends.held import dollars
+from mlintern_jupyter.backends.held import committed_usd, dollars
 from mlintern_jupyter.backends.job_views import job_views
 from mlintern_jupyter.bench.catalogue import names as benchmark_names
 from mlintern_jupyter.bench.readiness import ABILITIES_MISSING
@@ -24,6 +24,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import Compacted
 from mlintern_jupyter.models.names import providers, resolve
 from mlintern_jupyter.policy.autorun import may_run_alone
+from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.conversation import AgentRecord
 from mlintern_jupyter.record.state import SessionState
@@ -90,6 +91,8 @@ def kernel_view(
 
 def session_view(session: Session) -> SessionView:
     """The open session as it stands at one moment between two facts."""
+    # Read from disk before: whoever wants to commit waits for the state.
+    jobs_usd = committed_usd(session.folder.parent, session.state.session)
     with session.reading() as state:
         return SessionView(
             session=state.session,
@@ -113,7 +116,7 @@ def session_view(session: Session) -> SessionView:
             context_tokens=session.context_tokens,
             context_assumed=session.context_assumed,
             compaction=_compaction(state.main.layout),
-            closing=bool(getattr(session, "closing", bool)()),
+            closing=session.working and _closing(state, jobs_usd),
             plan=tuple(
                 PlanItemView(i["step"], _PLAN_STATES.get(i["state"], i["state"]))
                 for i in state.plan
@@ -139,6 +142,11 @@ def session_view(session: Session) -> SessionView:
 def _outcome(state: SessionState) -> OutcomeView | None:
     end = state.outcome
     return None if end is None else OutcomeView(end.outcome, end.reason, end.summary, end.do)
+
+
+def _closing(state: SessionState, jobs_usd: float) -> bool:
+    budget = Budget(state.limits, state.spent, lambda: 0.0, lambda: jobs_usd)
+    return budget.closing()
 
 
 def _compaction(made: Compacted | None) -> CompactionView | None:

@@ -167,6 +167,18 @@ def test_questions_sub_agents_and_room_made_are_shown(session: Session) -> None:
     assert not seen.on_fallback
 
 
+def test_a_budget_that_is_nearly_used_is_said_while_the_turn_runs(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "working", property(lambda _: True))
+    session.commit(Settled(1, Usage(10, 1), 1.0, 1.0))
+    assert not session_view(session).closing
+    session.commit(Settled(2, Usage(10, 1), 3.8, 1.0))
+    assert session_view(session).closing
+    monkeypatch.setattr(Session, "working", property(lambda _: False))
+    assert not session_view(session).closing
+
+
 def test_of_many_sub_agents_those_at_work_and_the_newest_are_shown(session: Session) -> None:
     for number in range(14):
         session.commit(AgentStarted(f"a-{number}", "data", "look", f"call_{number}", "m"))
