@@ -124,6 +124,8 @@ class EffectSettled:
     """PNG in base64; empty for a model that cannot see."""
     sources: tuple[str, ...] = ()
     """Where untrusted text in the result came from; empty: from us and the person."""
+    whole: str = ""
+    """The result before it was cut for the model; empty where nothing was cut."""
     agent: str = ""
 
 

@@ -86,3 +86,5 @@ class ToolResult:
     """PNG in base64, for a model that can see; few and small (``tools.pictures``)."""
     sources: tuple[str, ...] = ()
     """Where untrusted text in it came from (``mcp:github``); empty: from us and the person."""
+    whole: str = ""
+    """The text before it was cut to what a model is given; empty where nothing was cut."""

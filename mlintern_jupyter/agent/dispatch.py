@@ -114,6 +114,7 @@ class Dispatch:
             seconds=round(now - self._counted, 3),
             images=result.images,
             sources=result.sources,
+            whole=result.whole,
             agent=self.agent,
         )
         self._counted = now

@@ -53,8 +53,10 @@ class Agent:
     """What stays in the window whatever is compacted."""
     digest_of: Callable[[str, int], Awaitable[str]]
     """(material, most characters): old steps in short, by a model."""
-    status: Callable[[Window], str]
-    """What changes from step to step: budget left, time, untrusted text that was read."""
+    reader_tokens: Callable[[], Awaitable[int | None]]
+    """Window of the model that makes the digest."""
+    status: Callable[[Window, int], str]
+    """(window, tokens in it): what changes from step to step, such as what is left."""
     attention: asyncio.Event
     """Set when the person spoke: lowered when what they said is about to be read."""
     going: asyncio.Event
@@ -98,7 +100,8 @@ class Agent:
     async def ask_once(self, used: InUse, step: int) -> Reply:
         """One model call with what fits into its window."""
         window, talk, tools = used.window, self.conversation(), self.toolbox.specs()
-        passing = self.status(window)
+        view = window.view(talk.messages, tools, talk.layout)
+        passing = self.status(window, window.tokens(view))
         view = window.view(talk.messages, tools, talk.layout, passing)
         if window.full(view):
             await self.make_room(window, step, "full")
@@ -125,6 +128,8 @@ class Agent:
             step=step,
             why=why,
             agent=self.asking.agent,
+            step_at=talk.step_at,
+            reader_tokens=await self.reader_tokens(),
         )
         self.asking.commit(made)
 

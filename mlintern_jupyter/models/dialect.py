@@ -189,9 +189,9 @@ def _message(message: Message, way: Way) -> dict[str, Any]:
     text = clean(message.text)
     if message.role == "tool":
         answers = _spelled_id(message.call_id or "", way)
-        return {"role": "tool", "tool_call_id": answers, "content": text or "(no output)"}
+        return {"role": "tool", "tool_call_id": answers, "content": text if text.strip() else "(no output)"}
     if not message.calls:
-        return {"role": message.role, "content": text or "(empty)"}
+        return {"role": message.role, "content": text if text.strip() else "(empty)"}
     calls = [
         {
             "id": _spelled_id(call.id, way),
@@ -200,7 +200,7 @@ def _message(message: Message, way: Way) -> dict[str, Any]:
         }
         for call in message.calls
     ]
-    said = {"role": "assistant", "content": text or None, "tool_calls": calls}
+    said = {"role": "assistant", "content": text if text.strip() else None, "tool_calls": calls}
     return said | _thinking(message, way)
 
 
@@ -228,6 +228,6 @@ def _replayable(arguments: str) -> str:
     """
     try:
         parsed = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"
     return clean(arguments) if isinstance(parsed, dict) else "{}"

@@ -176,7 +176,7 @@ class LitellmModel:
             trouble = incomplete(self._plan, watch)
         if trouble is not None:
             if watch.status == 200 and isinstance(trouble, Unusable | TurnError):
-                trouble.charged = _usage(view, answer)
+                trouble.charged = _usage(view, answer, watch)
             # Raised out here, it does not carry litellm's exception and with it the request's key.
             raise scrubbed(trouble, key)
         return self._reply(view, answer, watch)
@@ -192,7 +192,7 @@ class LitellmModel:
         )
 
     def _reply(self, view: View, answer: Assembly, watch: Watch) -> Reply:
-        usage = _usage(view, answer)
+        usage = _usage(view, answer, watch)
         if answer.finish == "content_filter":
             filtered = ModelFailed(
                 f"{self.name} was stopped by its provider's content filter",
@@ -243,10 +243,10 @@ def _listed_price(plan: ModelPlan, info: dict[str, Any]) -> Price | None:
     return Price(per_input * 1e6, per_output * 1e6, source="litellm")
 
 
-def _usage(view: View, answer: Assembly) -> Usage:
+def _usage(view: View, answer: Assembly, watch: Watch) -> Usage:
     """Tokens as the provider counted them, else about one for three bytes (rather too many)."""
     said = answer.usage
-    if said is not None and said.prompt_tokens:
+    if watch.counted and said is not None and said.prompt_tokens:
         details = getattr(said, "prompt_tokens_details", None)
         cached = getattr(details, "cached_tokens", None) or 0
         return Usage(said.prompt_tokens, said.completion_tokens or 0, cached)

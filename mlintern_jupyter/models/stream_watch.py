@@ -35,6 +35,8 @@ class Watch:
         self.status: int | None = None
         """HTTP status of the last response; ``None``: no server answered (through us)."""
         self.headers: httpx.Headers = httpx.Headers()
+        self.counted = False
+        """The server said how many tokens were used; else litellm makes a number up."""
         self.complete = False
         """The end marker was seen."""
         self.broken: httpx.TransportError | None = None
@@ -53,6 +55,7 @@ class Watch:
         """A server answers; what an earlier response of this attempt said is forgotten."""
         self.status = response.status_code
         self.headers = response.headers
+        self.counted = False
         self.complete = False
         self.error_body = self._line = b""
         self.stream_error = self.broken = None
@@ -161,6 +164,9 @@ class Watch:
             self.stream_error = event
             self.complete = False
             return
+        inner = _object(event.get("message")) or {}
+        used = event.get("usage") or inner.get("usage") or event.get("usageMetadata")
+        self.counted |= bool(used) or "prompt_eval_count" in event
         choices = _objects(event.get("choices"))
         for choice in choices:
             delta = _object(choice.get("delta")) or {}
@@ -178,6 +184,7 @@ class Watch:
             headers = int.from_bytes(self._line[4:8])
             if total < 16 or len(self._line) < total:
                 return
+            self.counted |= b"metadata" in self._line[12 : 12 + headers]
             if b"messageStop" in self._line[12 : 12 + headers]:
                 self.complete = True
             self._line = self._line[total:]

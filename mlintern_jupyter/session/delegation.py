@@ -70,6 +70,8 @@ class Delegation:
     context: Callable[[ToolCall], ToolContext]
     digest: Callable[[Asking, Conversation], Digest]
     """Makes notes of old steps, paid for by the sub-agent."""
+    reader_tokens: Callable[[], Awaitable[int | None]]
+    """Window of the model that makes them."""
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
     going: asyncio.Event
@@ -181,8 +183,9 @@ class Delegation:
                 goal=record.started.task, max_tokens=pinned_tokens(window.context_tokens)
             ),
             digest_of=self.digest(asking, talk),
-            status=lambda window: status_text(
-                share.limits, share.spent, context_tokens=window.context_tokens,
+            reader_tokens=self.reader_tokens,
+            status=lambda window, tokens: status_text(
+                share.limits, share.spent, tokens=tokens, context_tokens=window.context_tokens,
                 sources=talk.sources,
             ),
             attention=asyncio.Event(),

@@ -21,7 +21,7 @@ from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
-from mlintern_jupyter.events import Answered, Asked
+from mlintern_jupyter.events import Answered, Asked, EffectSettled
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.policy.budget import Budget
@@ -89,6 +89,7 @@ class Furnishing:
             ask_person=self._ask_person,
             context=self._context,
             digest=self._digest,
+            reader_tokens=self._reader_tokens,
             commit=session.commit,
             signal=session.signal,
             going=session.going,
@@ -115,6 +116,7 @@ class Furnishing:
             conversation=lambda: state.main,
             pinned=self._pinned,
             digest_of=self._digest(self.asking, state.main),
+            reader_tokens=self._reader_tokens,
             status=self._status,
             attention=session.attention,
             going=session.going,
@@ -148,9 +150,15 @@ class Furnishing:
             has_secret=Scrubber(self.env).has_secret,
             conversation=lambda: talk,
             sources_of=lambda call: talk.sources_by_call.get(call, ()),
+            whole_of=self._whole_of,
             namespace=self.namespace,
             more=self.own.tools,
         )
+
+    def _whole_of(self, call: str) -> str:
+        facts = (numbered.fact for numbered in reversed(self.session.ledger.facts))
+        settled = (fact for fact in facts if isinstance(fact, EffectSettled))
+        return next((fact.whole for fact in settled if fact.call == call), "")
 
     def _gate(self, sources: Callable[[], tuple[str, ...]]) -> Gate:
         return Gate(self.rules, lambda: cast("Mode", self.session.state.mode), sources)
@@ -211,16 +219,20 @@ class Furnishing:
             max_tokens=pinned_tokens(window.context_tokens),
         )
 
-    def _status(self, window: Window) -> str:
+    async def _reader_tokens(self) -> int | None:
+        return self.roles.window(await self.roles.model("compaction"), "").context_tokens
+
+    def _status(self, window: Window, tokens: int) -> str:
         state = self.session.state
         return status_text(
             state.limits,
             self.budget.spent,
             unmetered=self.model.unmetered,
             compute_usd=committed_usd(self.session.folder.parent, state.session),
-            tokens=state.spending.last_usage.total,
+            tokens=tokens,
             context_tokens=window.context_tokens,
             sources=state.main.sources,
+            closing="little of the budget is left" if self.budget.closing() else "",
         )
 
 

@@ -64,7 +64,8 @@ def session_folders(root: Path) -> list[SessionFolder]:
     found: list[tuple[float, SessionFolder]] = []
     for ledger in (*root.glob("*/ledger.jsonl"), *fallback_root().glob("*/ledger.jsonl")):
         try:
-            with ledger.open(encoding="utf-8") as lines:
+            # As bytes: a damaged line further on must not hide the record.
+            with ledger.open("rb") as lines:
                 first: Any = json.loads(lines.readline())
             made = ledger.stat().st_mtime
         except (OSError, ValueError):

@@ -65,6 +65,7 @@ def prepare(
             do="write the goal after %%intern, e.g. `%%intern improve nano/mcq --model playbook`;"
             " `%%intern --help` lists the options",
         )
+    _check_body(body)
     benchmark = named_benchmark(goal)
     mode, lowered = _mode(options, config)
     model, problem = _model(options, env)
@@ -88,6 +89,16 @@ def prepare(
     problems = (*problems, load_rules(Path.cwd()).problem)
     notes = (*(p for p in problems if p), *lowered, *notes)
     return Prepared(goal, text, mode, limits, options, model, benchmark, notes)
+
+
+def _check_body(body: str) -> None:
+    """Raises UsageError when another cell's magic stands among the wishes."""
+    magic = next((line for line in body.splitlines() if line.startswith("%%")), None)
+    if magic is not None:
+        raise UsageError(
+            f"two magics in one cell: {magic.split()[0]} stands below %%intern",
+            do="give each a cell of its own",
+        )
 
 
 def _mode(options: Options, config: Config) -> tuple[Mode, tuple[str, ...]]:

@@ -43,6 +43,7 @@ from mlintern_jupyter.events import (
     Steered,
 )
 from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.models.names import PLAYBOOK
 from mlintern_jupyter.options import MODES
 from mlintern_jupyter.policy.gate import runs_alone
 from mlintern_jupyter.record.cell_record import CellRecord
@@ -155,7 +156,7 @@ class Session:
             Continue: lambda _: self.go_on(),
             RunKind: lambda asked: self.allow_kind(asked.cell_kind),
             Answer: self.answer,
-            Compact: self.submit,
+            Compact: self.compact,
             SetModel: self.set_model,
             Steer: self._steer_or_stop,
             Stop: self._steer_or_stop,
@@ -207,6 +208,16 @@ class Session:
                 f"there is no role {command.role!r}", do=f"roles: {', '.join(get_args(ModelRole))}"
             )
         plan_of(self.state, command.model, self._env)
+        self.submit(command)
+
+    def compact(self, command: Compact) -> None:
+        """Make room before the next model call.
+
+        Raises:
+            UsageError: the model is none that reads a window.
+        """
+        if self.state.model.partition(":")[0] == PLAYBOOK:
+            raise UsageError("the playbook reads the whole conversation; there is no room to make")
         self.submit(command)
 
     def allow_kind(self, kind: str) -> None:

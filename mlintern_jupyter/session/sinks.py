@@ -42,7 +42,7 @@ class WireSink:
         if isinstance(fact, CellEnded):
             fact = replace(fact, outputs=())
         elif isinstance(fact, EffectSettled):
-            fact = replace(fact, images=())
+            fact = replace(fact, images=(), whole="")
         elif isinstance(fact, Replied):
             fact = replace(fact, thinking=())
         elif isinstance(fact, Compacted):

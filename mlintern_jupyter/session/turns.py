@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mlintern_jupyter.session.session import Session
 
 RESUME = "`%intern resume` goes on from here; nothing that finished is done again"
+OF_JOBS = frozenset({"cost", "time"})
+"""Limits that hold for the session's jobs, too: they end with them."""
 LOOK_EVERY_S = 1.0
 """How often a limit is looked at while a call, a cell or a job takes long."""
 
@@ -54,6 +56,8 @@ async def run_turn(session: Session, command: StartTurn | ResumeTurn) -> None:
             session.commit(answer)
         _end(session, turn, "interrupted", "stopped by the person", "", RESUME)
     except InternError as error:
+        if isinstance(error, LimitReached) and error.limit in OF_JOBS:
+            await asyncio.to_thread(session.cancel_own_jobs)
         _end(session, turn, outcome_of(error), error.what, error.why, error.do or RESUME)
     except Exception as error:  # noqa: BLE001
         # The last boundary of the worker thread: a defect must end the turn visibly, too.
@@ -82,18 +86,16 @@ async def _within_limits(session: Session, agent: Agent) -> str:
     """The turn's answer; a limit that is passed while something takes long ends it there.
 
     Raises:
-        LimitReached: it was passed; the model call, the tools' children and the session's jobs
-            are ended.
+        LimitReached: it was passed; the model call and the tools' children are ended.
     """
     return await until(
-        agent.run_turn(), agent.asking.budget.exceeded, session.cancel_own_jobs, LOOK_EVERY_S
+        agent.run_turn(), agent.asking.budget.exceeded, LOOK_EVERY_S
     )
 
 
 async def until(
     work: Coroutine[Any, Any, str],
     exceeded: Callable[[], LimitReached | None],
-    end_jobs: Callable[[], None],
     every_s: float,
 ) -> str:
     """What the work returns, unless a limit is passed first."""
@@ -105,7 +107,6 @@ async def until(
             if passed is not None:
                 task.cancel()
                 await asyncio.wait({task})
-                await asyncio.to_thread(end_jobs)
                 raise passed
         return task.result()
     finally:

@@ -14,6 +14,8 @@ from mlintern_jupyter.messages import ToolResult
 TEXT_LIMIT = 16_000
 FACTS_LIMIT = 16_000
 """Characters. A rendered recipe is the largest fact and fits."""
+WHOLE_LIMIT = 20_000_000
+"""Characters of a result that the record keeps."""
 DEPTH = 12
 MOST = 20_000
 """Lists and objects in one value, together."""
@@ -24,8 +26,10 @@ def finished(result: ToolResult) -> ToolResult:
     """The result as the model reads it."""
     facts = bounded(plain(result.facts))
     line = json.dumps(facts, ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS)
-    text = clipped(encodable(result.text).rstrip(), TEXT_LIMIT)
-    return replace(result, text=f"{text}\nfacts: {line}", facts=facts)
+    whole = encodable(result.text).rstrip()
+    text = clipped(whole, TEXT_LIMIT)
+    kept = "" if text == whole else clipped(whole, WHOLE_LIMIT)
+    return replace(result, text=f"{text}\nfacts: {line}", facts=facts, whole=kept)
 
 
 def as_result(value: Any) -> ToolResult:

@@ -35,6 +35,7 @@ def build_tools(
     has_secret: Callable[[str], str | None],
     conversation: Callable[[], Conversation],
     sources_of: Callable[[str], tuple[str, ...]],
+    whole_of: Callable[[str], str],
     namespace: Mapping[str, Any] | None = None,
     more: Sequence[Tool] = (),
 ) -> list[Tool]:
@@ -48,6 +49,7 @@ def build_tools(
         has_secret: name of the secret a text holds, or None.
         conversation: of the intern so far, whole.
         sources_of: where untrusted text in the answer of a call came from, by the call's id.
+        whole_of: the answer of a call that was cut for the model; empty where it was not.
         namespace: the notebook's names, among them functions under ``@tool``.
         more: tools that come from elsewhere: the person's modules, servers. They stand last, so
             that the beginning of every prompt stays the same bytes.
@@ -62,7 +64,7 @@ def build_tools(
         _cell(cell_tools.edit_cell, {"notebook", "execute"}),
         _cell(cell_tools.wait_cell, {"notebook", "execute"}),
         _read(ReadingTools(cells).read_notebook),
-        _read(RecallTools(conversation, cells, sources_of).recall),
+        _read(RecallTools(conversation, cells, sources_of, whole_of).recall),
         _read(InspectionTools().inspect_object),
         _read(RecipeTools(book, facts).recipe),
         _cell(evaluation.evaluate, {"notebook", "execute"}),

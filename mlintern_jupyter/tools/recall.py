@@ -44,6 +44,7 @@ class RecallTools:
         conversation: of the agent that has the tool.
         cells: of the session, for what the person changed.
         sources_of: where untrusted text in the answer of a call came from, by the call's id.
+        whole_of: the answer of a call that was cut for the model; empty where it was not.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class RecallTools:
         conversation: Callable[[], Conversation],
         cells: Callable[[], Mapping[str, CellRecord]],
         sources_of: Callable[[str], tuple[str, ...]],
+        whole_of: Callable[[str], str],
     ) -> None:
         self._conversation = conversation
         self._cells = cells
         self._sources_of = sources_of
+        self._whole_of = whole_of
 
     async def recall(
         self, ctx: ToolContext, step: int = 0, call: str = "", query: str = "", first: int = 0
@@ -114,6 +117,7 @@ class RecallTools:
                 continue
             answer = next((m for m in talk.messages[at:] if m.call_id == call), None)
             text = answer.text if answer else "(not answered yet)"
+            text = self._whole_of(call) or text
             title = f"step {numbers_of(talk.messages, talk.step_at)[at]}, call {call}"
             return _Entry(title, f"{made.name} {made.arguments}\n{text}", call)
         raise ToolError(f"there is no call {call[:80]!r}", do="find it with query, or give a step")

@@ -27,6 +27,10 @@ from mlintern_jupyter.tools.schema import FunctionTool
 from mlintern_jupyter.usage import Limits, Usage
 
 
+async def reader_tokens():
+    return None
+
+
 class ByTask:
     """A research model that answers by the task it was given; one script for each task."""
 
@@ -83,6 +87,7 @@ class Session:
             ask_person=self.answer,
             context=self.context,
             digest=lambda *_: self.notes,
+            reader_tokens=reader_tokens,
             commit=self.commit,
             signal=self.signals.append,
             going=self.lit(),

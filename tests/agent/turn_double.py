@@ -132,7 +132,8 @@ class Turn:
             conversation=lambda: self.state.main,
             pinned=lambda _: "goal: go",
             digest_of=self.digest_of,
-            status=lambda _: "",
+            reader_tokens=self.reader_tokens,
+            status=lambda *_: "",
             attention=self.attention,
             going=self.going,
             room_wanted=self.room_wanted,
@@ -156,6 +157,9 @@ class Turn:
 
     async def digest_of(self, material, most):
         raise ModelFailed("no model for it")
+
+    async def reader_tokens(self):
+        return None
 
     async def answer(self, asked):
         self.asked.append(asked)

@@ -288,6 +288,7 @@ class LongTurn:
             has_secret=lambda _: None,
             conversation=lambda: state.main,
             sources_of=lambda _: (),
+            whole_of=lambda _: "",
         )
         return Toolbox([Double(t, cells) if t.spec.name == "write_cell" else t for t in tools])
 

@@ -87,6 +87,7 @@ class Notebook:
             has_secret=lambda text: "HF_TOKEN" if "hf_secret" in text else None,
             conversation=lambda: self.conversation,
             sources_of=lambda call: (),
+            whole_of=lambda call: "",
             namespace=self.namespace,
             more=self.more,
         )

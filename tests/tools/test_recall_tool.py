@@ -15,7 +15,7 @@ from mlintern_jupyter.tools.recall import HITS, PAGE, RecallTools
 LONG = "def train():\n    return 1\n" * 900
 
 
-def recall(**arguments):
+def recall(whole="", **arguments):
     talk = Conversation()
     talk.say("Make it add numbers.")
     for number in range(1, 41):
@@ -29,7 +29,10 @@ def recall(**arguments):
             talk.say("Please keep batch size small.")
     ran = CellStarted("k3", "", "lr = 1e-6\n")
     cells = {"k3": CellRecord(CellProposed("k3", "c3", "script", "code", "lr = 1e-4\n"), ran)}
-    tools = RecallTools(lambda: talk, lambda: cells, lambda c: ("mcp:x",) if c == "c9" else ())
+    sources = {"c9": ("mcp:x",)}
+    tools = RecallTools(
+        lambda: talk, lambda: cells, lambda call: sources.get(call, ()), lambda _: whole
+    )
     return asyncio.run(tools.recall(None, **arguments))
 
 
@@ -51,6 +54,12 @@ def test_a_call_comes_back_in_pages_that_name_the_next():
     whole = "".join([*pages, text])
     assert json.dumps({"source": LONG}) in whole
     assert whole.endswith("zebra")
+
+
+def test_an_answer_that_was_cut_for_the_model_comes_back_uncut():
+    text = recall(call="c2", whole="all of it, to the end").text
+    assert "all of it, to the end" in text
+    assert "accuracy" not in text
 
 
 def test_words_find_the_step_that_has_the_rarest_of_them():
