@@ -17,20 +17,24 @@ from pathlib import Path
 
 from jupyter_client.manager import start_new_kernel
 
+from mlintern_jupyter.agent.asking import Asking
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.loop import Agent
+from mlintern_jupyter.agent.loop import Agent, InUse
+from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.events import SessionStarted, TurnStarted
 from mlintern_jupyter.messages import Reply, ToolCall, View
 from mlintern_jupyter.policy.budget import Budget
+from mlintern_jupyter.policy.gate import Gate
+from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record import ledger as ledger_module
 from mlintern_jupyter.record.ledger import Ledger, Numbered
-from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session.assemble import system_prompt
+from mlintern_jupyter.record.state import SessionState, fold
+from mlintern_jupyter.session.furnish import prompt
 from mlintern_jupyter.tools.build import build_tools
 from mlintern_jupyter.tools.toolbox import Toolbox
 from mlintern_jupyter.usage import Limits, Usage
@@ -88,6 +92,10 @@ class Instant:
         return Reply("", (call,), "tool_calls", Usage(10, 10), self.name)
 
 
+async def nobody(*_: object) -> None:
+    """Nobody is asked here."""
+
+
 class NoHost:
     """A notebook that takes every cell."""
 
@@ -131,26 +139,71 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
             runs=lambda: state.runs,
             facts=lambda: state.facts,
             has_secret=scrub.has_secret,
+            conversation=lambda: state.main,
+            sources_of=lambda _: (),
+            whole_of=lambda _: "",
         )
     )
     guards = Guards(plan=lambda: state.plan)
     budget = Budget(Limits(steps=STEPS + 10), state.spent, time.monotonic)
     going = asyncio.Event()
     going.set()
-    context = lambda call, _: ToolContext(  # noqa: E731
-        "s", call.id, "instant", folder, NoHost(), commit, lambda _: None, lambda *_: True,
-        asyncio.Event(), budget.waiting,
-    )  # fmt: skip
+
+    def context(call: ToolCall) -> ToolContext:
+        return ToolContext(
+            "s", call.id, "instant", folder, NoHost(), commit, lambda _: None, lambda *_: True,
+            asyncio.Event(), budget.waiting, nobody,
+        )  # fmt: skip
+
     dispatch = Dispatch(
-        toolbox, lambda *_: ("allow", ""), context, commit, lambda _: None, guards, time.monotonic
+        toolbox=toolbox,
+        gate=Gate(load_rules(folder), lambda: "unattended", lambda: state.main.sources),
+        ask_person=nobody,
+        context=context,
+        conversation=lambda: state.main,
+        commit=commit,
+        signal=lambda _: None,
+        guards=guards,
+        clock=time.monotonic,
     )
+    used = InUse(Instant(STEPS), Window(prompt("system"), 10_000_000))
+
+    async def in_use() -> InUse:
+        return used
+
     agent = Agent(
-        Instant(STEPS), toolbox, Window(system_prompt(), None),
-        budget, dispatch, guards, commit, lambda _: None, lambda: tuple(state.messages),
-        lambda: tuple(state.pending), lambda: state.step, asyncio.Event(), going,
-    )  # fmt: skip
+        in_use=in_use,
+        give_way=lambda _: False,
+        toolbox=toolbox,
+        asking=Asking(budget, commit, lambda _: None),
+        dispatch=dispatch,
+        guards=guards,
+        conversation=lambda: state.main,
+        pinned=lambda _: "",
+        digest_of=nobody,
+        reader_tokens=nobody,
+        status=lambda window, tokens: status_text(
+            budget.limits, budget.spent, tokens=tokens, context_tokens=window.context_tokens
+        ),
+        attention=asyncio.Event(),
+        going=going,
+        room_wanted=asyncio.Event(),
+    )
     asyncio.run(agent.run_turn())
+    ledger.close()
     return cpu, fsyncs
+
+
+def resume(folder: Path, runs: int = 5) -> float:
+    """Median seconds to open a record, check its chain and fold it."""
+    took = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        ledger = Ledger.open(folder, Scrubber.from_environment())
+        fold(ledger.facts)
+        took.append(time.perf_counter() - start)
+        ledger.close()
+    return statistics.median(took)
 
 
 def main() -> None:
@@ -158,6 +211,7 @@ def main() -> None:
     took, count, packages = load_ext()
     with tempfile.TemporaryDirectory() as folder:
         cpu, fsyncs = per_step(Path(folder) / "s")
+        resumed = resume(Path(folder) / "s")
     around = lambda values, at: 1000 * statistics.median(values[at - 5 : at + 5])  # noqa: E731
     own = ", ".join(packages)
     lines = [
@@ -172,6 +226,7 @@ def main() -> None:
         f"| own CPU time of step 10 (< 5 ms) | {around(cpu, 10):.2f} ms |",
         f"| own CPU time of step {STEPS - 5:,} (flat) | {around(cpu, STEPS - 5):.2f} ms |",
         f"| CPU time in fsync per step | {around(fsyncs, STEPS - 5):.2f} ms |",
+        f"| open and fold a record of {STEPS:,} steps, to resume (< 2 s) | {resumed:.2f} s |",
     ]
     text = "\n".join(lines) + "\n"
     (Path(__file__).parent / "speed.md").write_text(text, encoding="utf-8")
