@@ -783,6 +783,8 @@ export interface IEffectSettled {
   images: string[];
   /** Where untrusted text in the result came from; empty: from us and the person. */
   sources: string[];
+  /** The result before it was cut for the model; empty where nothing was cut. */
+  whole: string;
   agent: string;
 }
 
