@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,7 +144,7 @@ class Engine:
     def next_cell(self) -> str:
         """``%intern next``: the code it offers; empty when there is none."""
         self.shell.rl_next_input = ""
-        self.shown_last = self.type("%intern next")
+        self.type("%intern next")
         return str(self.shell.rl_next_input or "")
 
     def run_next(self) -> str:
@@ -274,8 +274,3 @@ def chunk(delta: Any, finish: str | None = None) -> dict[str, Any]:
         "model": "scripted",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
     }
-
-
-def names(calls: Sequence[EffectSettled]) -> list[str]:
-    """Of the tools that answered."""
-    return [call.tool for call in calls]

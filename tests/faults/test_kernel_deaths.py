@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,6 @@ def magic_cell(server: ScriptedServer, *options: str) -> str:
 
 
 def wait(peer: KernelPeer, condition: Callable[[], Any]) -> Any:
-    import time
 
     end = time.monotonic() + 60
     while not (found := condition()):
