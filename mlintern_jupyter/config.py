@@ -20,7 +20,7 @@ from typing import Any, cast, get_args
 
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.options import MODES, OPTIONS, parse_value
+from mlintern_jupyter.options import MODES, OPTIONS, parse_default
 from mlintern_jupyter.protocols import Effect
 
 RECORD_FOLDER = "intern_runs"
@@ -167,7 +167,7 @@ def _parsed(text: str, path: Path) -> Config:
         wrong = f"unknown key {unknown[0]!r}; keys are {known}"
         return Config(problem=f"{path} was not used: {wrong}", mcp=mcp)
     try:
-        defaults = {name: parse_value(_ALLOWED[name], str(value)) for name, value in data.items()}
+        defaults = {name: parse_default(_ALLOWED[name], value) for name, value in data.items()}
     except UsageError as error:
         wrong = f"{path} was not used: {error.what}. Safe defaults stand."
         return Config(problem=wrong, mcp=mcp)

@@ -30,10 +30,9 @@ from mlintern_jupyter.commands import (
     Steer,
     Stop,
 )
-from mlintern_jupyter.errors import NotebookGone, RecordError, UsageError
+from mlintern_jupyter.errors import RecordError, UsageError
 from mlintern_jupyter.events import (
     Activity,
-    Decided,
     Fact,
     HoldChanged,
     KindAllowed,
@@ -46,12 +45,11 @@ from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.models.names import PLAYBOOK
 from mlintern_jupyter.options import MODES
 from mlintern_jupyter.policy.gate import runs_alone
-from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session.alone import run_what_may
 from mlintern_jupyter.session.approvals import Approvals
 from mlintern_jupyter.session.bus import Bus
-from mlintern_jupyter.session.resume import proposal
 from mlintern_jupyter.session.roles import plan_of
 from mlintern_jupyter.session.turns import run_turn
 from mlintern_jupyter.session.worker import Heard, Hold, Worker
@@ -109,6 +107,8 @@ class Session:
         self.room_wanted = asyncio.Event()
         """Set on the worker's loop when the person wants room made before the next model call."""
         self.approvals = Approvals(self.commit)
+        self._answering: set[str] = set()
+        """Questions whose answer is on its way to the worker."""
         self.on_close: Callable[[], Coroutine[Any, Any, None]] | None = None
         """Ends what outlives a turn, on the worker's loop."""
         self._tasks: set[asyncio.Future[None]] = set()
@@ -187,14 +187,16 @@ class Session:
 
     def answer(self, command: Answer) -> None:
         """Say yes or no to a call that waits. Raises UsageError when none of that id does."""
-        waiting = self.state.asks
-        if command.call not in waiting or not self.working:
-            open_ones = ", ".join(waiting) if self.working else ""
-            raise UsageError(
-                f"no question waits for an answer under {command.call!r}",
-                why="it may have been answered already, here or in another window",
-                do=f"open questions: {open_ones or 'none'}",
-            )
+        with self._lock:
+            waiting = self.state.asks if self.working else {}
+            self._answering &= set(waiting)
+            if command.call not in waiting or command.call in self._answering:
+                raise UsageError(
+                    f"no question waits for an answer under {command.call!r}",
+                    why="it may have been answered already, here or in another window",
+                    do=f"open questions: {', '.join(waiting) or 'none'}",
+                )
+            self._answering.add(command.call)
         self.submit(command)
 
     def set_model(self, command: SetModel) -> None:
@@ -308,7 +310,7 @@ class Session:
     def _hear_mode(self, heard: SetMode) -> None:
         if heard.mode != self.state.mode:
             self.commit(ModeChanged(heard.mode))
-        self._beside(self._run_what_may())
+        self._beside(run_what_may(self))
 
     def _hear_model(self, heard: SetModel) -> None:
         if self.state.models.get(heard.role) != heard.model:
@@ -317,7 +319,7 @@ class Session:
     def _hear_kind(self, heard: RunKind) -> None:
         if self.working:
             self.commit(KindAllowed(heard.cell_kind))
-        self._beside(self._run_what_may())
+        self._beside(run_what_may(self))
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do on the worker's loop what takes long, and go on hearing commands."""
@@ -338,30 +340,6 @@ class Session:
         elif held and hold.why in {"", held}:
             self.commit(HoldChanged(False))
             self.going.set()
-
-    async def _run_what_may(self) -> None:
-        """Run the proposals that wait and that the mode lets run by themselves now."""
-        host = self.host
-        if not self.working or host is None or not self._waiting_cells():
-            return
-        # What is judged is the text that would run: the person may have edited it meanwhile. Where
-        # nobody shows the notebook, or nothing can be recorded, they go on waiting.
-        with contextlib.suppress(NotebookGone, RecordError):
-            texts = {cell.id: cell.source for cell in await host.read_cells()}
-            for cell in self._waiting_cells():
-                cell_id, kind = cell.proposed.cell_id, cell.proposed.kind
-                if cell_id in texts and self.runs_alone(kind, texts[cell_id]):
-                    await host.insert_cell(proposal(self.state, cell))
-                    self.commit(Decided(cell_id, run=True, by="mode"))
-                    await host.run_cell(cell_id)
-
-    def _waiting_cells(self) -> list[CellRecord]:
-        state = self.state
-        return [
-            cell
-            for cell_id, cell in state.cells.items()
-            if cell.proposed.cell_type == "code" and state.state_of(cell_id) == "proposed"
-        ]
 
     def runs_alone(self, kind: str, source: str) -> bool:
         """Whether a code cell runs without waiting for a person, as things stand now."""

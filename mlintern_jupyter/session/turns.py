@@ -88,9 +88,7 @@ async def _within_limits(session: Session, agent: Agent) -> str:
     Raises:
         LimitReached: it was passed; the model call and the tools' children are ended.
     """
-    return await until(
-        agent.run_turn(), agent.asking.budget.exceeded, LOOK_EVERY_S
-    )
+    return await until(agent.run_turn(), agent.asking.budget.exceeded, LOOK_EVERY_S)
 
 
 async def until(
