@@ -297,7 +297,7 @@ def litellm_problem() -> str:
     if version in MALICIOUS:
         return (
             f"litellm {version} is a malicious upload that steals credentials: uninstall it, "
-            "replace every key that was on this machine, and install litellm>=1.83.10"
+            "replace every key that was on this machine, and install litellm>=1.106.2"
         )
     return ""
 

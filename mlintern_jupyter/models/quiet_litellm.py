@@ -16,7 +16,7 @@ from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.models.names import litellm_problem
 
 if _problem := litellm_problem():
-    raise ModelFailed(_problem, do="install litellm>=1.83.10, or use `--model playbook`")
+    raise ModelFailed(_problem, do="install litellm>=1.106.2, or use `--model playbook`")
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
 

@@ -240,6 +240,9 @@ class LongTurn:
             step = state.main.step + 1
             return (await asking.ask(model, view, window.tokens(view), step, "compaction")).text
 
+        async def reader_tokens():
+            return window.context_tokens
+
         async def nobody(asked):
             raise AssertionError(f"asked a person: {asked}")
 
@@ -271,7 +274,8 @@ class LongTurn:
             conversation=lambda: state.main,
             pinned=self._pinned,
             digest_of=digest_of,
-            status=lambda w: status_text(state.limits, budget.spent, unmetered=True),
+            reader_tokens=reader_tokens,
+            status=lambda w, _: status_text(state.limits, budget.spent, unmetered=True),
             attention=quiet,
             going=going,
             room_wanted=asyncio.Event(),
