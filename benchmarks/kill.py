@@ -36,8 +36,9 @@ def main() -> None:
     lines = [
         "# kill -9 at every commit point",
         "",
-        "`make kill`. A scripted run of five model replies and two code cells; the oracle is the",
-        "scripted server's own log of requests and a file every cell writes to.",
+        "`make kill`. A scripted run of seven replies, two code cells, two sub-agents side by",
+        "side and a compaction; the oracle is the scripted server's own log of requests and a",
+        "file every cell writes to.",
         "",
         f"**{good} of {runs} resumes reached the same end** ({points} commit points, before and",
         f"after the fsync of each). {repeated} model calls were made again: a line that was",

@@ -175,7 +175,7 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
         in_use=in_use,
         give_way=lambda _: False,
         toolbox=toolbox,
-        asking=Asking(budget, commit, lambda _: None),
+        asking=Asking(budget, commit, lambda _: None, lambda call: call in state.call_ids),
         dispatch=dispatch,
         guards=guards,
         conversation=lambda: state.main,

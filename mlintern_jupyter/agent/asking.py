@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlintern_jupyter.errors import TurnError
 from mlintern_jupyter.events import Activity, Fact, Replied, Reserved, Settled, Signal, TextDelta
@@ -21,6 +21,8 @@ class Asking:
     budget: Budget
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
+    known: Callable[[str], bool]
+    """Whether a call of the session has this id already, wherever it stands by now."""
     agent: str = ""
     """Of which sub-agent the facts are; empty: of the intern itself."""
 
@@ -60,6 +62,7 @@ class Asking:
             else:
                 settle(error.charged, replied=False)
             raise
+        reply = self._with_own_ids(reply, step)
         if kind != "compaction":
             self.commit(
                 Replied(
@@ -69,6 +72,14 @@ class Asking:
             )  # fmt: skip
         settle(reply.usage + reply.dropped, replied=True)
         return reply
+
+    def _with_own_ids(self, reply: Reply, step: int) -> Reply:
+        """No two calls of a session share an id: some servers begin anew with each reply."""
+        calls = [
+            replace(call, id=f"{self.agent or 's'}-{step}-{at}") if self.known(call.id) else call
+            for at, call in enumerate(reply.calls)
+        ]
+        return replace(reply, calls=tuple(calls))
 
     def _show(self, step: int, kind: CallKind, text: str) -> None:
         if kind == "main":

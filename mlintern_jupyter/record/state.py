@@ -91,6 +91,8 @@ class SessionState:
     """Calls that wait for a yes of the person, by id."""
     models: dict[str, str] = field(default_factory=dict[str, str])
     """Model of each role that has one, ``main`` among them."""
+    call_ids: set[str] = field(default_factory=set[str])
+    """Of every call so far, sub-agents' included."""
     words: list[str] = field(default_factory=list[str])
     """What the person said besides this turn's request, in order."""
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -238,6 +240,7 @@ class SessionState:
 
     def _turn_resumed(self, fact: TurnResumed, _: int) -> None:
         self.turn, self.outcome, self.held = fact.turn, None, ""
+        self.asks.clear()
         if fact.note:
             self._say(fact.note)
 
@@ -258,6 +261,10 @@ class SessionState:
 
     def _hold_changed(self, fact: HoldChanged, _: int) -> None:
         self.held = fact.why if fact.held else ""
+
+    def _replied(self, fact: Replied, _: int) -> None:
+        self.call_ids.update(call.id for call in fact.calls)
+        self._of(fact.agent).replied(fact)
 
     def _effect_settled(self, fact: EffectSettled, _: int) -> None:
         self.asks.pop(fact.call, None)
@@ -371,7 +378,7 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     AgentStarted: SessionState._agent_started,
     AgentEnded: SessionState._agent_ended,
     Reserved: lambda state, fact, _: state.spending.reserved(fact),
-    Replied: lambda state, fact, _: state._of(fact.agent).replied(fact),
+    Replied: SessionState._replied,
     Settled: lambda state, fact, _: state.spending.settled(fact),
     EffectIntended: lambda state, fact, _: state._of(fact.agent).begun(fact),
     EffectSettled: SessionState._effect_settled,

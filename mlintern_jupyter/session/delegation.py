@@ -74,6 +74,8 @@ class Delegation:
     """Window of the model that makes them."""
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
+    known: Callable[[str], bool]
+    """Whether a call of the session has this id already."""
     going: asyncio.Event
     """Lowered while the turn is held."""
     give_way: Callable[[str], bool] = lambda _: False
@@ -159,7 +161,7 @@ class Delegation:
 
         toolbox = Toolbox(read_only(self.tools(talk)))
         guards = Guards(lambda: (), share.closing, WRAP_UP, can_plan=False)
-        asking = Asking(share, commit, signal, name)
+        asking = Asking(share, commit, signal, self.known, name)
         return Agent(
             in_use=in_use,
             give_way=self.give_way,

@@ -71,7 +71,7 @@ class Furnishing:
             lambda: committed_usd(session.folder.parent, state.session),
         )
         self.rules = load_rules(Path(state.workdir))
-        self.asking = Asking(self.budget, session.commit, session.signal)
+        self.asking = Asking(self.budget, session.commit, session.signal, self._known)
         self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
         own = await load_own_tools(tuple(state.options.get("tools", ())), Path(state.workdir))
         self.own = own
@@ -92,6 +92,7 @@ class Furnishing:
             reader_tokens=self._reader_tokens,
             commit=session.commit,
             signal=session.signal,
+            known=self._known,
             going=session.going,
             give_way=lambda why: self.roles.give_way(why, "research"),
         )
@@ -154,6 +155,9 @@ class Furnishing:
             namespace=self.namespace,
             more=self.own.tools,
         )
+
+    def _known(self, call: str) -> bool:
+        return call in self.session.state.call_ids
 
     def _whole_of(self, call: str) -> str:
         facts = (numbered.fact for numbered in reversed(self.session.ledger.facts))

@@ -16,6 +16,7 @@ from mlintern_jupyter.errors import (
     NotebookGone,
     Paused,
     RecordError,
+    UsageError,
 )
 from mlintern_jupyter.events import Outcome, TurnEnded, TurnResumed, TurnStarted
 from mlintern_jupyter.session.resume import (
@@ -129,7 +130,8 @@ def outcome_of(error: InternError) -> Outcome:
     """Which stated outcome an error ends a turn with."""
     if isinstance(error, LimitReached):
         return "limit"
-    if isinstance(error, Paused | NotebookGone):
+    # A missing key or tool can be mended, and then the turn goes on.
+    if isinstance(error, Paused | NotebookGone | UsageError):
         return "paused"
     if isinstance(error, Interrupted):
         return "interrupted"

@@ -88,6 +88,7 @@ class Session:
             context=self.context,
             digest=lambda *_: self.notes,
             reader_tokens=reader_tokens,
+            known=lambda call: call in self.state.call_ids,
             commit=self.commit,
             signal=self.signals.append,
             going=self.lit(),

@@ -13,7 +13,7 @@ from mlintern_jupyter.events import (
     Replied,
     Settled,
 )
-from mlintern_jupyter.messages import ToolResult
+from mlintern_jupyter.messages import ToolCall, ToolResult
 from mlintern_jupyter.policy.rules import Rules
 from mlintern_jupyter.usage import Usage
 
@@ -271,3 +271,15 @@ def test_a_limit_of_steps_ends_the_turn():
     with pytest.raises(LimitReached):
         asyncio.run(turn.agent.run_turn())
     assert len(turn.of(Replied)) == 2
+
+
+def test_a_server_that_uses_its_ids_again_does_not_mix_two_calls_up():
+    async def act():
+        return ToolResult("")
+
+    same = ToolCall("call_0", "do", "{}")
+    turn = Turn(Scripted(("", same), ("", same), ("done",)), act)
+    asyncio.run(turn.agent.run_turn())
+    ids = [call.id for reply in turn.of(Replied) for call in reply.calls]
+    assert len(set(ids)) == 2
+    assert [settled.call for settled in turn.of(EffectSettled)] == ids

@@ -126,7 +126,9 @@ class Turn:
             in_use=self.in_use,
             give_way=self.give_way,
             toolbox=toolbox,
-            asking=Asking(self.budget, self.commit, lambda _: None),
+            asking=Asking(
+                self.budget, self.commit, lambda _: None, lambda call: call in self.state.call_ids
+            ),
             dispatch=dispatch,
             guards=guards,
             conversation=lambda: self.state.main,

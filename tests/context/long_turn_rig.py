@@ -225,7 +225,7 @@ class LongTurn:
         self.commit(SessionStarted("s", GOAL, model.name, "unattended", {}, {}, "c", ".", "0"))
         self.commit(TurnStarted(1, GOAL, "%%intern", f'Mode: auto.\nfacts: {{"goal": "{GOAL}"}}'))
         budget = Budget(Limits(steps=2_000), Spent(), time.monotonic)
-        asking = Asking(budget, self.commit, lambda _: None)
+        asking = Asking(budget, self.commit, lambda _: None, state.call_ids.__contains__)
         window = Window(SYSTEM, self.context_tokens, Meter(), model.name)
         toolbox = self._toolbox()
         guards = Guards(plan=lambda: ())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mlintern_jupyter.peers.headless import HeadlessNotebook
 from mlintern_jupyter.record.ledger import Ledger
@@ -30,10 +31,10 @@ from mlintern_jupyter.session import roles
 from mlintern_jupyter.usage import Usage
 
 class PlainModel:
-    price, unmetered, context_tokens, sees = None, True, None, False
+    price, unmetered, sees = None, True, False
 
     def __init__(self, plan):
-        self.name, self.base = plan.name, plan.api_base
+        self.name, self.base, self.context_tokens = plan.name, plan.api_base, plan.context_tokens
 
     def ask(self, body):
         request = urllib.request.Request(
@@ -48,15 +49,18 @@ class PlainModel:
     async def complete(self, view, on_text):
         from mlintern_jupyter.models.dialect import messages_json, tools_json
         body = {"model": "scripted", "messages": messages_json(view.messages),
-                "tools": tools_json(view.tools), "max_tokens": view.max_output_tokens,
-                "stream": False}
+                "max_tokens": view.max_output_tokens, "stream": False}
+        if view.tools:
+            body["tools"] = tools_json(view.tools)
         answer = await asyncio.to_thread(self.ask, body)
         message = answer["choices"][0]["message"]
         calls = tuple(
             ToolCall(c["id"], c["function"]["name"], c["function"]["arguments"])
             for c in message.get("tool_calls") or ())
         stop = "tool_calls" if calls else "stop"
-        return Reply(message["content"] or "", calls, stop, Usage(1, 1), self.name)
+        used = answer["usage"]
+        usage = Usage(used["prompt_tokens"], used["completion_tokens"])
+        return Reply(message["content"] or "", calls, stop, usage, self.name)
 
 roles.make_model = lambda plan, *, env: PlainModel(plan)
 """
@@ -94,13 +98,16 @@ def _cell(name: str, more: str = "") -> str:
     return f"with open('ran.txt', 'a') as file:\n    file.write('{name}\\n')\n{more}"
 
 
+LONG_CELL = _cell("two", "for n in range(90):\n    print(n, 'what it printed ' * 5)")
+WINDOW = 7_000
+"""Tokens: the long cell's output makes room necessary."""
 SCRIPT = [
     Turn(
-        "First the plan.",
+        "[1] First the plan.",
         (Call("plan", {"items": [{"step": "work", "state": "active"}]}),),
     ),
     Turn(
-        "Two cells at once.",
+        "[2] Two cells at once.",
         (
             Call("write_cell", {"kind": "note", "source": "## What is done", "why": "say it"}),
             Call(
@@ -109,10 +116,43 @@ SCRIPT = [
             ),
         ),
     ),
-    Turn("", (Call("write_cell", {"kind": "run", "source": _cell("two"), "why": "w"}),)),
-    Turn("", (Call("plan", {"items": [{"step": "work", "state": "done"}]}),)),
-    Turn("Finished."),
+    Turn(
+        "[3] Two sub-agents side by side.",
+        (
+            Call("delegate", {"role": "critic", "task": "Look for what is wrong."}),
+            Call("delegate", {"role": "data", "task": "Look at the data."}),
+        ),
+    ),
+    Turn("[4] Read a lot.", (Call("manual", {"tool": "write_cell"}),)),
+    Turn("[5]", (Call("write_cell", {"kind": "run", "source": LONG_CELL, "why": "w"}),)),
+    Turn("[6]", (Call("plan", {"items": [{"step": "work", "state": "done"}]}),)),
+    Turn("[7] Finished."),
 ]
+NOTES = "You keep the notes"
+ROLES = {"You look for what is wrong": "critic", "You look at data": "data"}
+
+
+def script(body: dict[str, Any]) -> Turn:
+    """The answer to a request: by who asks, and by how far its conversation has come."""
+    who, at = asked_for(body)
+    if who == "notes":
+        return Turn("What happened before went well.")
+    if who == "main":
+        return SCRIPT[at]
+    return Turn("It is fine.") if at else Turn("Let me see.", (Call("manual", {"tool": "plan"}),))
+
+
+def asked_for(body: dict[str, Any]) -> tuple[str, int]:
+    """Who asks, and how many replies it has had: what is shown shorter keeps its number."""
+    said = [str(m.get("content") or "") for m in body["messages"]]
+    if said[0].startswith(NOTES):
+        return "notes", 0
+    role = next((name for begin, name in ROLES.items() if said[0].startswith(begin)), "")
+    mine = [m for m in body["messages"] if m["role"] == "assistant"]
+    if role:
+        return role, len(mine)
+    numbers = [re.match(r"\[(\d)\]", str(m.get("content"))) for m in mine]
+    return "main", max((int(n[1]) for n in numbers if n), default=0)
 
 
 @dataclass(frozen=True)
@@ -120,8 +160,8 @@ class Ending:
     """What a run came to."""
 
     state: SessionState
-    asked: Counter[int]
-    """Requests by place in the conversation, as the server counted them."""
+    asked: Counter[tuple[str, int]]
+    """Requests by who asked and how far its conversation was, as the server counted them."""
     ran: Counter[str]
     """How often each cell's code ran."""
     died: bool
@@ -132,10 +172,21 @@ class Ending:
         """What must not depend on a kill."""
         state = self.state
         said = [(m.role, m.text) for m in state.messages if m.role == "assistant"]
-        answered = [m.call_id for m in state.messages if m.role == "tool"]
+        # Calls side by side answer in any order.
+        answered = sorted(m.call_id or "" for m in state.messages if m.role == "tool")
+        found = sorted((a.started.role, a.ended and a.ended.text) for a in state.agents.values())
         proposed = [c.proposed.source for c in state.cells.values()]
         end = state.outcome
-        return said, answered, proposed, state.plan, end and (end.outcome, end.summary)
+        shorter = state.main.layout is not None
+        return (
+            said,
+            answered,
+            found,
+            proposed,
+            shorter,
+            state.plan,
+            end and (end.outcome, end.summary),
+        )
 
 
 def run(
@@ -143,10 +194,10 @@ def run(
 ) -> Ending:
     """One scripted run, killed at an fsync (0: never) or after a time, and resumed to its end."""
     path = folder / "run.ipynb"
-    with ScriptedServer(SCRIPT) as server:
+    with ScriptedServer(script) as server:
         magic = (
             f"%%intern do the work --model openai/scripted --api-base {server.base_url}"
-            " --mode unattended --budget 1"
+            f" --mode unattended --budget 1 --context {WINDOW}"
         )
         load = "%load_ext mlintern_jupyter"
         killer = (
@@ -161,7 +212,7 @@ def run(
             # Killed before the request was written down: the notebook's own cells begin it.
             path.write_text(path.read_text().replace("os.kill(", "print("))
             _run(path, None, None)
-        asked = Counter(request.place for request in server.requests)
+        asked = Counter(asked_for(request.body) for request in server.requests)
     folders = session_folders(folder / "intern_runs")
     state = fold(Ledger.view(folders[-1].path).facts)
     ran = Counter((folder / "ran.txt").read_text().split())
@@ -186,8 +237,9 @@ def complaints(ending: Ending, unbroken: Ending) -> list[str]:
     if ending.shape() != unbroken.shape():
         found.append(f"another end: {ending.shape()}")
     again = ending.asked - unbroken.asked
-    # A reply that was never durable has to be asked for once more; a durable one never.
-    if again.total() > 1:
+    # A reply that was never durable has to be asked for once more, and two sub-agents wait for one
+    # each; a durable one never.
+    if again.total() > 2 or max(again.values(), default=0) > 1:
         found.append(f"model calls repeated: {dict(again)}")
     twice = [name for name, count in ending.ran.items() if count > 1]
     # Cells marked setup run again in the new kernel, by design.

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import rig
 
-# One of each kind of fact in the scripted run: SessionStarted 1, TurnStarted 2, Reserved 3,
-# Replied 4, Settled 5, EffectIntended 6, CellProposed 7, EffectSettled 9, CellStarted and
-# CellEnded around 20. The kinds are asserted below, so that a shift is noticed.
-POINTS = (1, 4, 6, 9, 19, 20, 21, 22, 30, 40)
+# Near the first of each kind of fact in the scripted run: SessionStarted 1, Replied 4,
+# EffectIntended 6, CellProposed 17, CellStarted 19, CellEnded 20, AgentStarted 26 and 29, facts of
+# two sub-agents side by side up to 48, a compaction from 63 to 65, TurnEnded last.
+POINTS = (1, 4, 6, 17, 19, 20, 26, 29, 34, 45, 61, 63, 64, 65, 76)
 
 
 @pytest.fixture(scope="module")
