@@ -37,7 +37,7 @@ VERBS = {
     "status": "where the intern stands (also without a word)",
     "next": "show what it wrote and its next code cell, where no page does (VS Code, Colab, shell)",
     "skip": "[reason]: refuse the code cell that `next` showed",
-    "approve": "[CALL]: allow, once, what it asks; without CALL if it asks one thing",
+    "approve": "CALL: allow, once, what this call asks",
     "refuse": "[CALL] [reason]: say no to what it asks",
     "steer": "TEXT: tell it something; it reads this before its next step",
     "mode": "review | auto | unattended: switch while it works",

@@ -85,8 +85,16 @@ class Verbs:
         return f"{session.state.session} is in mode {word} from now on"
 
     def approve(self, words: str) -> str:
-        """Allow, once, what a question asks: ``%intern approve [CALL]``."""
+        """Allow, once, what the question of a call asks: ``%intern approve CALL``.
+
+        The call is always named: a saved cell without a name would allow whatever is asked when
+        it is run again.
+        """
         call, rest = named(_open_calls(self.open()), words)
+        if not words.strip():
+            raise UsageError(
+                "which question is allowed?", do=f"`%intern approve {call}`, if it is this one"
+            )
         if rest:
             raise UsageError(
                 f"{rest.split()[0]} is no open question", do=f"`%intern approve {call}`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -95,7 +96,10 @@ def test_nothing_happens_before_the_yes_and_nothing_after_a_no(
         assert "main        openai/scripted" in kernel.run("%intern model").text
         assert "\n  main        1 call, " in kernel.run("%intern cost").text
         assert "before the next model call" in kernel.run("%intern compact").text
-        assert "allowed, once: shout" in kernel.run("%intern approve").text
+        which = kernel.run("%intern approve").text
+        assert not (tmp_path / "said.txt").exists()
+        call = re.search(r"`(%intern approve \S+)`", which)[1]
+        assert "allowed, once: shout" in kernel.run(call).text
         until(kernel, "words: two")
         assert (tmp_path / "said.txt").read_text() == "one\u202e"
         assert "refused: shout" in kernel.run("%intern refuse not so loud").text
