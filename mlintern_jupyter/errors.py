@@ -66,7 +66,7 @@ class TurnError(InternError):
     """Ends the turn with a stated outcome."""
 
     charged: Usage | None = None
-    """What the model call that failed used; ``None``: unknown, so what was reserved for it counts."""
+    """What the model call that failed used; ``None``: unknown, so all that was reserved counts."""
 
 
 class LimitReached(TurnError):

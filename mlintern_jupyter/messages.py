@@ -71,7 +71,7 @@ class Reply:
     model: str
     thinking: tuple[dict[str, Any], ...] = ()
     """See ``Message.thinking``; empty where the provider does not need it."""
-    dropped: Usage = Usage()
+    dropped: Usage = field(default_factory=Usage)
     """Of attempts before this one that were cut off or empty: charged all the same, estimated."""
 
 

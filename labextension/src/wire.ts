@@ -437,8 +437,8 @@ export interface IPlanItemView {
 /**
  * A tool call that waits for a yes or a no.
  *
- * What a model wrote in it is shown with hidden characters (bidirectional marks, zero width) as
- * `\u` escapes: what reads harmless must be harmless.
+ * What a model wrote in it is shown with hidden characters (bidirectional marks, zero width)
+ * escaped: what reads harmless must be harmless.
  */
 export interface IAskView {
   call: string;

@@ -133,7 +133,7 @@ def _numbers(values: Any) -> Any:
 
 
 def small_png(picture: bytes) -> str | None:
-    """A PNG, JPEG or WebP file as base64 PNG within both limits; ``None`` when that takes it too small.
+    """A PNG, JPEG or WebP file as base64 PNG within both limits; ``None`` when it gets too small.
 
     Raises:
         OSError: it is not such a file.

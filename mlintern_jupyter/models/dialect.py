@@ -189,7 +189,11 @@ def _message(message: Message, way: Way) -> dict[str, Any]:
     text = clean(message.text)
     if message.role == "tool":
         answers = _spelled_id(message.call_id or "", way)
-        return {"role": "tool", "tool_call_id": answers, "content": text if text.strip() else "(no output)"}
+        return {
+            "role": "tool",
+            "tool_call_id": answers,
+            "content": text if text.strip() else "(no output)",
+        }
     if not message.calls:
         return {"role": message.role, "content": text if text.strip() else "(empty)"}
     calls = [

@@ -7,6 +7,7 @@ patience with a model is scaled, and a case may add tools of its own.
 
 from __future__ import annotations
 
+import atexit
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -103,6 +104,8 @@ class Engine:
     def close(self) -> None:
         """The shell goes away; a turn that runs is stopped."""
         mlintern_jupyter.unload_ipython_extension(self.shell)
+        # Two hundred shells that tidy up at exit, each through the whole heap, take minutes.
+        atexit.unregister(self.shell.atexit_operations)
 
     def environ(self, name: str, value: str) -> None:
         """Set a variable where the person does: in the environment of the kernel, by a cell."""
