@@ -83,8 +83,9 @@ check: $(VENV)/ready $(MODULES) ## ruff, pyright, tsc, eslint, and that both sid
 	@cd $(PAGE) && $(WITH_NODE) npm run --silent lint
 
 .PHONY: bench
-bench: $(VENV)/ready ## time %load_ext and a step: benchmarks/speed.md
+bench: $(VENV)/ready ## time %load_ext, a step and a long turn: benchmarks/{speed,long_turn}.md
 	@$(BIN)/python benchmarks/speed.py
+	@$(BIN)/python benchmarks/long_turn.py
 
 .PHONY: bench-lab
 bench-lab: $(VENV)/page ## time the page: insertions, clicks, a reload, the build: benchmarks/lab.md (about 10 minutes)

@@ -37,7 +37,7 @@ def _long(turn: rig.LongTurn) -> list[str]:
     return [
         "# A long turn in a small window",
         "",
-        "`python benchmarks/long_turn.py`: the real loop, client, gate, tools' descriptions and",
+        "`make bench`: the real loop, client, gate, tools' descriptions and",
         "recall; the model is a script that knows only the request it gets, cells are doubles.",
         "The server counts with a tokenizer of its own and refuses what does not fit. Goals in",
         "brackets.",
