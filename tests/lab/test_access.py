@@ -99,10 +99,11 @@ def faults(page, *rules):
 
 
 def named(page):
-    """Every button of ours with what it is called; empty: it has no name."""
+    """Every button of ours with what it is called, in folded sections too; empty: no name."""
     return page.evaluate(
         """ours => [...document.querySelectorAll(ours.map(each => `${each} button`).join())].map(
-            button => button.getAttribute('aria-label') || button.innerText.trim() || '')""",
+            button => button.getAttribute('aria-label')
+                || (button.innerText || button.textContent).trim())""",
         OURS,
     )
 

@@ -109,13 +109,16 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made.session.close()
 
 
-def test_the_only_question_is_allowed_without_its_name_and_what_was_allowed_is_said(
+def test_a_question_is_allowed_by_its_name_alone_and_what_was_allowed_is_said(
     scene: Scene,
 ) -> None:
     scene.asks("call_1")
     assert "push_to_hub" in scene.verbs.questions()
     assert "repo: me/model" in scene.verbs.questions()
-    assert scene.verbs.approve("") == "allowed, once: push_to_hub (call_1)"
+    with pytest.raises(UsageError, match="which question is allowed"):
+        scene.verbs.approve("")
+    assert scene.facts(Answered) == []
+    assert scene.verbs.approve("call_1") == "allowed, once: push_to_hub (call_1)"
     assert scene.summary() == "yes"
     assert scene.verbs.questions() == ""
     assert scene.facts(Answered) == [Answered("call_1", yes=True)]
@@ -207,6 +210,9 @@ def test_a_model_or_role_that_is_not_there_is_refused(scene: Scene, words: str, 
 
 
 def test_room_is_made_at_once_or_when_the_next_turn_begins(scene: Scene) -> None:
+    with pytest.raises(UsageError, match="reads the whole conversation"):
+        scene.verbs.compact()
+    scene.session.commit(ModelChanged("main", "openai/other", "the person"))
     assert "when the next one begins" in scene.verbs.compact()
     scene.wait(scene.session.room_wanted.is_set)
     scene.session.room_wanted.clear()

@@ -196,7 +196,15 @@ def test_m08_closing_ends_every_process_a_server_started(tmp_path: Path) -> None
 
 def _children() -> set[int]:
     """Servers of this test that run."""
-    return {p.pid for p in psutil.Process().children() if _runs(p.pid)}
+    # A browser or a server of other tests in this process is no child of the case.
+    return {p.pid for p in psutil.Process().children() if _runs(p.pid) and _serves(p)}
+
+
+def _serves(process: psutil.Process) -> bool:
+    try:
+        return any("mcp_server" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _runs(pid: int) -> bool:
