@@ -135,9 +135,8 @@ class Hall:
             self._bridge.say(UpdateCell(session.state.cell_id, source=source))
 
     def close(self) -> None:
-        """Nothing of this kernel is watched or hidden any more."""
+        """Nothing of this kernel is watched any more."""
         self._watched = None
-        self._bridge.on_intern_cell = lambda _: None
 
     def _session(
         self, ledger: Ledger, state: SessionState, folder: Path, config: Config
