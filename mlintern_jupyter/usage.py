@@ -71,6 +71,8 @@ class Spent:
     not in it."""
     reserved_usd: float = 0.0
     """Reserved by a call that has not been settled (a crash between counts as spent)."""
+    reserved_tokens: int = 0
+    """The same in tokens."""
 
 
 @dataclass(frozen=True)

@@ -406,6 +406,8 @@ export interface ISpent {
   seconds: number;
   /** Reserved by a call that has not been settled (a crash between counts as spent). */
   reserved_usd: number;
+  /** The same in tokens. */
+  reserved_tokens: number;
 }
 
 /** Tokens of one model call, or a sum of such. */

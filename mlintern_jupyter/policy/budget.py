@@ -243,7 +243,8 @@ class Budget:
 
     def _used_tokens(self) -> int:
         """With everything that is set aside."""
-        own = self._spent.usage.total + self._lost_tokens + sum(r.tokens for r in self._open)
+        spent = self._spent.usage.total + self._spent.reserved_tokens + self._lost_tokens
+        own = spent + sum(r.tokens for r in self._open)
         return own + sum(share.held_tokens() for share in self._shares)
 
     def _used_usd(self) -> float:

@@ -56,7 +56,8 @@ class Spending:
 
     def _count_reserved(self) -> None:
         usd = math.fsum(r.usd for r in self._open if r.usd is not None)
-        self.spent = replace(self.spent, reserved_usd=usd)
+        tokens = sum(r.tokens for r in self._open)
+        self.spent = replace(self.spent, reserved_usd=usd, reserved_tokens=tokens)
 
 
 def _sum(known: float | None, more: float | None) -> float | None:

@@ -37,6 +37,10 @@ def test_what_an_earlier_process_used_counts():
     with pytest.raises(LimitReached, match="cost"):
         budget(crashed, usd=1.0).reserve(1, 0.2)
     budget(crashed, usd=1.0).reserve(1, 0.1)
+    lost = Spent(usage=Usage(300, 100), reserved_tokens=500)
+    with pytest.raises(LimitReached, match="token"):
+        budget(lost, tokens=1000).reserve(200, 0.0)
+    budget(lost, tokens=1000).reserve(100, 0.0)
 
 
 def test_tokens_are_held_with_what_is_reserved_and_charged_as_used():
