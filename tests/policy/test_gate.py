@@ -199,7 +199,8 @@ class TestAGrant:
             {"price_usd": None},
             {"visibility": "public"},
         ],
-        ids=str,
+        # Processes that share the tests must call them alike; a set prints in any order.
+        ids=["tool", "more effects", "no effects", "price", "unknown price", "visibility"],
     )
     def test_is_bound_to_each_of_the_terms(self, changed):
         what = terms("read")
