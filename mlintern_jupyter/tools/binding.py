@@ -69,7 +69,7 @@ def _choices(parameters: Schema) -> str:
 
 
 def _bound(parameters: Schema, arguments: str) -> dict[str, Any]:
-    given = _parsed(arguments)
+    given = one_object(arguments)
     properties = cast("dict[str, Schema]", parameters["properties"])
     for name in given:
         if name not in properties:
@@ -84,7 +84,12 @@ def _bound(parameters: Schema, arguments: str) -> dict[str, Any]:
     }
 
 
-def _parsed(arguments: str) -> dict[str, Any]:
+def one_object(arguments: str) -> dict[str, Any]:
+    """Arguments as one strict JSON object; nothing at all is an empty one.
+
+    Raises:
+        ValueError: it is none, names a key twice, or holds NaN or Infinity.
+    """
     try:
         given = json.loads(
             arguments.strip() or "{}",

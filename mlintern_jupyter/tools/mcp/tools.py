@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
 from mlintern_jupyter.protocols import Effect, Grant, Terms, ToolContext, Visibility
 from mlintern_jupyter.tools.answer import encodable, finished
+from mlintern_jupyter.tools.binding import one_object
 from mlintern_jupyter.tools.mcp.answers import as_result
 from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, public_name, seen
 from mlintern_jupyter.tools.mcp.server import Server
@@ -246,27 +247,10 @@ def _line(tool: Offered) -> str:
 def _parsed(arguments: str, name: str) -> dict[str, Any]:
     """One JSON object. Raises ToolError."""
     try:
-        given = json.loads(
-            arguments if arguments.strip() else "{}",
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-        )
+        given = one_object(arguments)
         json.dumps(given, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ToolError(f"{name}: arguments are nested too deeply") from None
-    except ValueError as error:
+    except UnicodeEncodeError as error:
         raise ToolError(f"{name}: arguments are not valid JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise ToolError(f"{name}: arguments must be one JSON object")
-    return cast("dict[str, Any]", given)
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name is given twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    except (ValueError, RecursionError) as error:
+        raise ToolError(f"{name}: {error}") from None
+    return given
