@@ -177,13 +177,11 @@ class Ending:
         found = sorted((a.started.role, a.ended and a.ended.text) for a in state.agents.values())
         proposed = [c.proposed.source for c in state.cells.values()]
         end = state.outcome
-        shorter = state.main.layout is not None
         return (
             said,
             answered,
             found,
             proposed,
-            shorter,
             state.plan,
             end and (end.outcome, end.summary),
         )
@@ -249,6 +247,9 @@ def complaints(ending: Ending, unbroken: Ending) -> list[str]:
     unknown = [c for c in ending.state.cells.values() if c.started and not c.ended]
     if len(lost) > len(unknown):
         found.append(f"cells that never ran: {lost}")
+    # What a cell printed is lost with its end, and with it the reason to make room.
+    if ending.state.main.layout is None and not unknown:
+        found.append("no room was made")
     if ending.cells.count("") or len(ending.cells) != len(unbroken.cells):
         found.append(f"{len(ending.cells)} marked cells in the notebook")
     return found
