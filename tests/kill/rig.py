@@ -172,8 +172,9 @@ class Ending:
         """What must not depend on a kill."""
         state = self.state
         said = [(m.role, m.text) for m in state.messages if m.role == "assistant"]
-        # Calls side by side answer in any order.
-        answered = sorted(m.call_id or "" for m in state.messages if m.role == "tool")
+        # Calls side by side answer in any order; an id that a server uses again becomes our own.
+        answers = [m.call_id for m in state.messages if m.role == "tool"]
+        answered = len(answers), len(set(answers))
         found = sorted((a.started.role, a.ended and a.ended.text) for a in state.agents.values())
         proposed = [c.proposed.source for c in state.cells.values()]
         end = state.outcome
