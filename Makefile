@@ -68,7 +68,7 @@ demo: $(VENV)/ready ## post-train a small model here: demo/demo.ipynb and demo/d
 	@echo "open demo/demo.html, or demo/demo.ipynb in JupyterLab"
 
 .PHONY: test
-test: $(VENV)/page ## lint, types and every test, one real nano run included (under 20 minutes)
+test: $(VENV)/page ## lint, types and every test, one real nano run included (about 25 minutes)
 	@$(MAKE) --no-print-directory check
 	@cd $(PAGE) && $(WITH_NODE) npm test --silent
 	@# A file's tests share a browser, a real run or an environment, so a file stays in one process.
