@@ -38,6 +38,7 @@ from mlintern_jupyter.hosts.own_cells import (
     speaks_to_the_intern,
 )
 from mlintern_jupyter.hosts.owner import CellOwner, Ended
+from mlintern_jupyter.hosts.uninterrupted import uninterrupted
 from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import (
     COMM_ID,
@@ -326,6 +327,10 @@ class Bridge:
             self._told.remove(told)
 
     def _after_cell(self, result: Any) -> None:
+        with uninterrupted():
+            self._settle(result)
+
+    def _settle(self, result: Any) -> None:
         running = self._running
         # ``result`` is None when the kernel's own task was cancelled.
         if running is None or (result is not None and result.info is not running.info):
