@@ -73,11 +73,13 @@ class Furnishing:
         self.rules = load_rules(Path(state.workdir))
         self.asking = Asking(self.budget, session.commit, session.signal, self._known)
         self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
-        own = await load_own_tools(tuple(state.options.get("tools", ())), Path(state.workdir))
-        self.own = own
-        names = [tool.spec.name for tool in self._built(state.main)]
-        self.servers = await self.mcp.tools_for_turn(names)
-        toolbox = session.toolbox = Toolbox(self._tools(state.main))
+        self.book = Book.load()
+        self.scrub = Scrubber(self.env)
+        said = tuple(state.options.get("tools", ()))
+        self.own = await load_own_tools(said, Path(state.workdir))
+        built = self._built(state.main)
+        self.servers = await self.mcp.tools_for_turn([tool.spec.name for tool in built])
+        toolbox = session.toolbox = Toolbox([*built, *self.servers])
         self.delegation = Delegation(
             agents=lambda: state.agents,
             model=lambda: self.roles.model("research"),
@@ -144,11 +146,11 @@ class Furnishing:
     def _built(self, talk: Conversation) -> list[Tool]:
         state = self.session.state
         return build_tools(
-            book=Book.load(),
+            book=self.book,
             runs=lambda: state.runs,
             cells=lambda: state.cells,
             facts=lambda: state.facts,
-            has_secret=Scrubber(self.env).has_secret,
+            has_secret=self.scrub.has_secret,
             conversation=lambda: talk,
             sources_of=lambda call: talk.sources_by_call.get(call, ()),
             whole_of=self._whole_of,
@@ -192,12 +194,11 @@ class Furnishing:
         )
 
     async def _in_use(self) -> InUse:
-        if self.model is not (model := await self.roles.model()):
-            self.model = model
-        window = self.roles.window(model, self.system)
+        self.model = await self.roles.model()
+        window = self.roles.window(self.model, self.system)
         self.session.context_tokens = window.context_tokens
-        self.session.context_assumed = self.roles.assumes(model)
-        return InUse(model, window)
+        self.session.context_assumed = self.roles.assumes(self.model)
+        return InUse(self.model, window)
 
     def _digest(self, asking: Asking, talk: Conversation) -> DigestOf:
         async def digest(material: str, most: int) -> str:
