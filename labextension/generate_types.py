@@ -60,8 +60,11 @@ CARRIED = {
     ("HelloReply", "messages"): "Said[]",
 }
 SAID = """
-/** A message as the kernel says it. `seq` numbers it; 0: it may be dropped and is not repeated. */
-export type Said = ToPeer & { seq: number };
+/**
+ * A message as the kernel says it. `seq` numbers it within its `boot`, from when the extension was
+ * loaded; 0: it may be dropped and is not repeated.
+ */
+export type Said = ToPeer & { seq: number; boot: string };
 """
 HEAD = """/**
  * The words between the kernel and the page. Generated from mlintern_jupyter/{wire,views,commands,

@@ -1,8 +1,9 @@
 """The messages between the kernel and whoever shows the notebook (a page, or the headless peer).
 
-Kernel to peer: ``comm_msg`` on a fixed comm id (never ``comm_open``), numbered per kernel so that a
-peer can ask for what it missed. Peer to kernel: a custom request on the *control channel*, the only
-one that is answered while a cell runs; it always gets a reply. One protocol, two peers.
+Kernel to peer: ``comm_msg`` on a fixed comm id (never ``comm_open``), numbered from one since the
+extension was loaded (its ``boot``), so that a peer can ask for what it missed. Peer to kernel: a
+custom request on the *control channel*, the only one that is answered while a cell runs; it always
+gets a reply. One protocol, two peers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from mlintern_jupyter.cells import CellView, NewCell
 from mlintern_jupyter.views import KernelView
 
-WIRE_VERSION = 3
+WIRE_VERSION = 4
 COMM_ID = "mlintern"
 CONTROL_REQUEST = "mlintern_request"
 CONTROL_REPLY = "mlintern_reply"
@@ -134,7 +135,7 @@ ToPeer = (
 
 @dataclass(frozen=True)
 class Hello:
-    """A peer introduces itself; the reply holds messages after ``last_seq``, paged.
+    """A peer introduces itself; the reply holds messages after ``last_seq`` of ``boot``, paged.
 
     One page leads: the one that ran the magic cell, else the first to say hello. The kernel
     knows which client ran a cell by the header of its request, and which page a client belongs to
@@ -145,6 +146,8 @@ class Hello:
     """What it is: ``headless`` or ``lab``."""
     wire: int
     last_seq: int = 0
+    boot: str = ""
+    """What numbered the messages this peer knows; numbers of another boot mean nothing."""
     tab: str = ""
     """Name of the page that survives its reload; empty for a peer that is always alone."""
     take_lead: bool = False
@@ -241,6 +244,7 @@ class Refused:
     why: str
     do: str
     seq: int
+    boot: str
     ok: Literal[False] = False
 
 
@@ -251,10 +255,11 @@ class HelloReply:
     wire: int
     seq: int
     """Number of the last message said so far."""
+    boot: str
     leads: bool
     """Whether the asking page leads."""
     messages: tuple[dict[str, Any], ...]
-    """Messages of ``ToPeer`` with their ``seq``, oldest first, at most ``PAGE_BYTES`` of them."""
+    """Messages of ``ToPeer`` as they were said, oldest first, at most ``PAGE_BYTES`` of them."""
     more: bool
     """Say Hello again from the last of these on."""
     ok: Literal[True] = True
@@ -266,6 +271,7 @@ class StatusReply:
 
     seq: int
     """Read before it was computed: a page that saw less has lost a message."""
+    boot: str
     active: tuple[str, ...]
     """Sessions at work."""
     wanted: tuple[str, ...]
@@ -280,6 +286,7 @@ class OutputsReply:
     """The reply to AskOutputs."""
 
     seq: int
+    boot: str
     outputs: tuple[dict[str, Any], ...]
     """As nbformat holds them, bounded as in the record."""
     execution_count: int | None
@@ -291,6 +298,7 @@ class Done:
     """The reply to everything else."""
 
     seq: int
+    boot: str
     ok: Literal[True] = True
 
 

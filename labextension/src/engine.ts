@@ -157,11 +157,10 @@ export class Engine implements IDisposable {
     if (this.link.leads) {
       this._card.found(session);
     }
-    // A cell that was gone before this page came is old news, unless somebody waits for it.
+    // A cell that was never here is not missing: the kernel may only be about to have it inserted.
     const here = session.cell_ids.filter(id => this.bridge.has(id));
-    const wanted = session.pending.map(cell => cell.cell_id);
     const magic = session.magic_cell_id ? [session.magic_cell_id] : [];
-    this._absence.watch([...magic, ...wanted, ...here]);
+    this._absence.watch([...magic, ...here]);
     this._absence.check(this.bridge.ids);
     this.showMagicCell();
   }

@@ -170,12 +170,8 @@ export class Link implements IDisposable {
 
   private onStatus(_: unknown, status: Kernel.Status): void {
     if (GONE.has(status)) {
-      this.calm();
       this._isGreeted = false;
       this._transport?.reset();
-      if (this.isAnswered) {
-        this.stand('lost');
-      }
     } else {
       this.greetIfNeeded();
     }
@@ -221,6 +217,10 @@ export class Link implements IDisposable {
 
   private onStanding(transport: Transport): void {
     if (transport.standing === 'unknown') {
+      if (this.isAnswered) {
+        this.calm();
+        this.stand('lost');
+      }
       return;
     }
     this.stand(transport.standing);

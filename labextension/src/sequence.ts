@@ -1,4 +1,4 @@
-/** Puts numbered messages in order, each once, and knows when one is missing. */
+/** Puts the numbered messages of one boot in order, each once, and knows when one is missing. */
 import type { Said } from './wire';
 
 /** More than that is asked for again. */
@@ -20,19 +20,48 @@ export class Sequence {
     return this._held.size > 0;
   }
 
-  /** A kernel that numbers anew, or everything is wanted again. */
+  /** Whose numbers these are; empty before anybody said. */
+  get boot(): string {
+    return this._boot;
+  }
+
+  /** Everything is wanted again. */
   restart(): void {
     this._last = 0;
   }
 
-  /** Forget what waits, too: its numbers are of a dead kernel. */
+  /**
+   * From now on the numbers of this boot count; what waits of another never comes to its turn.
+   *
+   * @returns whether another one counted so far
+   */
+  begin(boot: string): boolean {
+    const isNew = boot !== this._boot;
+    if (isNew) {
+      this._boot = boot;
+      this._last = 0;
+    }
+    for (const [number, said] of this._held) {
+      if (said.boot !== boot) {
+        this._held.delete(number);
+      }
+    }
+    return isNew;
+  }
+
+  /** The kernel is gone, and what waits with it. */
   clear(): void {
+    this._boot = '';
     this._last = 0;
     this._held.clear();
   }
 
   /** A message as it arrives, given on if it is the next. False: one before it is missing. */
   live(said: Said): boolean {
+    if (said.boot !== this._boot) {
+      this.hold(said);
+      return false;
+    }
     if (said.seq <= this._last) {
       return true;
     }
@@ -47,7 +76,8 @@ export class Sequence {
 
   /** Keep a message until those before it are here. */
   hold(said: Said): void {
-    if (said.seq > this._last && this._held.size < HELD_MOST) {
+    const isWanted = said.boot !== this._boot || said.seq > this._last;
+    if (isWanted && this._held.size < HELD_MOST) {
       this._held.set(said.seq, said);
     }
   }
@@ -79,6 +109,7 @@ export class Sequence {
     }
   }
 
+  private _boot = '';
   private _last = 0;
   private _held = new Map<number, Said>();
 }

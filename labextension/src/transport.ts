@@ -113,18 +113,20 @@ export class Transport implements IDisposable {
       // The kernel is dead or the connection is gone.
       return Promise.resolve(null);
     }
-    const seen = this._sequence.last;
     return new Promise(resolve => {
       const end = (reply: Reply | null) => {
         clearTimeout(timer);
         future.dispose();
         resolve(reply);
-        if (reply !== null && reply.seq < seen) {
-          // What was seen before the question is missing from the answer: the intern was loaded
-          // anew in the same kernel, and its numbers and its pages begin again.
+        if (reply === null || message.kind === 'hello' || !this.answered) {
+          return;
+        }
+        if (reply.boot !== this._sequence.boot) {
+          // Another kernel, or the intern was loaded anew in the same one: its numbers and its
+          // pages begin again.
           this.reset();
           void this.hello();
-        } else if (reply !== null) {
+        } else {
           this.watchForLoss(reply.seq);
         }
       };
@@ -169,6 +171,7 @@ export class Transport implements IDisposable {
         peer: 'lab',
         wire: WIRE_VERSION,
         last_seq: this._sequence.last,
+        boot: this._sequence.boot,
         tab: this.tab,
         take_lead: takeLead,
         version: VERSION
@@ -189,8 +192,8 @@ export class Transport implements IDisposable {
 
   private welcome(reply: IHelloReply): void {
     const sequence = this._sequence;
-    if (reply.seq < sequence.last) {
-      sequence.restart();
+    if (sequence.begin(reply.boot)) {
+      this.stand('unknown');
     }
     if (this._standing === 'follows' && reply.leads && sequence.last > 0) {
       this._anew = true;
@@ -266,7 +269,7 @@ export class Transport implements IDisposable {
   }
 
   private watchForLoss(number: number): void {
-    if (!this.answered || number <= this._sequence.last || this._greeting !== null) {
+    if (number <= this._sequence.last || this._greeting !== null) {
       return;
     }
     clearTimeout(this._lossTimer);

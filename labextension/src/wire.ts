@@ -4,7 +4,7 @@
  */
 
 export const VERSION = '0.1.0';
-export const WIRE_VERSION = 3;
+export const WIRE_VERSION = 4;
 export const COMM_ID = 'mlintern';
 export const CONTROL_REQUEST = 'mlintern_request';
 export const CONTROL_REPLY = 'mlintern_reply';
@@ -180,7 +180,7 @@ export interface ILeads {
 }
 
 /**
- * A peer introduces itself; the reply holds messages after `last_seq`, paged.
+ * A peer introduces itself; the reply holds messages after `last_seq` of `boot`, paged.
  *
  * One page leads: the one that ran the magic cell, else the first to say hello. The kernel
  * knows which client ran a cell by the header of its request, and which page a client belongs to
@@ -191,6 +191,8 @@ export interface IHello {
   peer: string;
   wire: number;
   last_seq: number;
+  /** What numbered the messages this peer knows; numbers of another boot mean nothing. */
+  boot: string;
   /** Name of the page that survives its reload; empty for a peer that is always alone. */
   tab: string;
   /** The person said "Follow here". */
@@ -275,6 +277,7 @@ export interface IRefused {
   why: string;
   do: string;
   seq: number;
+  boot: string;
   ok: false;
 }
 
@@ -283,9 +286,10 @@ export interface IHelloReply {
   wire: number;
   /** Number of the last message said so far. */
   seq: number;
+  boot: string;
   /** Whether the asking page leads. */
   leads: boolean;
-  /** Messages of `ToPeer` with their `seq`, oldest first, at most `PAGE_BYTES` of them. */
+  /** Messages of `ToPeer` as they were said, oldest first, at most `PAGE_BYTES` of them. */
   messages: Said[];
   /** Say Hello again from the last of these on. */
   more: boolean;
@@ -296,6 +300,7 @@ export interface IHelloReply {
 export interface IStatusReply {
   /** Read before it was computed: a page that saw less has lost a message. */
   seq: number;
+  boot: string;
   /** Sessions at work. */
   active: string[];
   /** Cells a step waits for that only a person can run. */
@@ -569,6 +574,7 @@ export interface IProviderView {
 /** The reply to AskOutputs. */
 export interface IOutputsReply {
   seq: number;
+  boot: string;
   /** As nbformat holds them, bounded as in the record. */
   outputs: {
     [k: string]: unknown;
@@ -580,6 +586,7 @@ export interface IOutputsReply {
 /** The reply to everything else. */
 export interface IDone {
   seq: number;
+  boot: string;
   ok: true;
 }
 
@@ -1030,5 +1037,8 @@ export interface IJobProgress {
   };
 }
 
-/** A message as the kernel says it. `seq` numbers it; 0: it may be dropped and is not repeated. */
-export type Said = ToPeer & { seq: number };
+/**
+ * A message as the kernel says it. `seq` numbers it within its `boot`, from when the extension was
+ * loaded; 0: it may be dropped and is not repeated.
+ */
+export type Said = ToPeer & { seq: number; boot: string };

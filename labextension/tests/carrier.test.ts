@@ -44,7 +44,10 @@ function carrying() {
     absence,
     { dispatch: event => void events.push(event) },
     message => told.push(message),
-    () => Promise.resolve({ ok: true, seq: 1, outputs: [{ output_type: 'stream' }], execution_count: 4 })
+    () => {
+      const outputs = [{ output_type: 'stream' }];
+      return Promise.resolve({ ok: true, seq: 1, boot: '', outputs, execution_count: 4 });
+    }
   );
   const ask = (message: object) => carrier.carryOut({ seq: 1, ...message } as unknown as Said);
   const cell = { id: 'new', cell_type: 'code', source: 'x', mark: mark() };

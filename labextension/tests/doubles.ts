@@ -34,6 +34,7 @@ export class FakeKernel implements ILinkKernel {
   /** Everything numbered that was said, also what got lost on the way. */
   readonly said: Said[] = [];
   pageSize = Infinity;
+  boot = 'boot-1';
   leads = true;
   view: IKernelView | null = null;
   answer: Answer | null = null;
@@ -43,7 +44,7 @@ export class FakeKernel implements ILinkKernel {
     const future = { onReply: (_: unknown) => undefined, dispose: () => undefined, done: never };
     const reply = this.answer ? this.answer(message.content) : this.reply(message.content);
     if (reply !== null) {
-      const content = { ok: true, seq: this.last, ...reply };
+      const content = { ok: true, seq: this.last, boot: this.boot, ...reply };
       void Promise.resolve().then(() => future.onReply({ content }));
     }
     return future;
@@ -59,7 +60,7 @@ export class FakeKernel implements ILinkKernel {
 
   reply(message: ToKernel): Partial<Reply> {
     if (message.kind === 'hello') {
-      const seen = message.last_seq <= this.last ? message.last_seq : 0;
+      const seen = message.boot === this.boot ? message.last_seq : 0;
       const rest = this.said.filter(said => said.seq > seen);
       const messages = rest.slice(0, this.pageSize);
       const more = rest.length > messages.length;
@@ -73,7 +74,7 @@ export class FakeKernel implements ILinkKernel {
 
   /** Number a message; `lost` keeps it from arriving. */
   say(message: Record<string, unknown> & { kind: string }, lost = false): Said {
-    const said = { ...message, seq: this.last + 1 } as unknown as Said;
+    const said = { ...message, seq: this.last + 1, boot: this.boot } as unknown as Said;
     this.said.push(said);
     if (!lost) {
       this.send(said);
@@ -83,7 +84,13 @@ export class FakeKernel implements ILinkKernel {
 
   /** A message without a number. */
   drop(message: Record<string, unknown> & { kind: string }): void {
-    this.send({ ...message, seq: 0 } as unknown as Said);
+    this.send({ ...message, seq: 0, boot: this.boot } as unknown as Said);
+  }
+
+  /** Another kernel, or the extension loaded anew: its numbers begin again. */
+  bootAnew(): void {
+    this.said.length = 0;
+    this.boot += '+';
   }
 
   send(data: unknown, comm_id = COMM_ID): void {

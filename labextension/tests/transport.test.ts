@@ -113,10 +113,10 @@ describe('messages', () => {
     const { kernel, transport, heard } = connected();
     kernel.answer = message =>
       message.kind === 'hello'
-        ? ({ seq: 9, leads: true, more: false, messages: [{ ...fact(), seq: 7 }] } as never)
+        ? ({ seq: 9, leads: true, more: false, messages: [{ ...fact(), seq: 7, boot: kernel.boot }] } as never)
         : {};
     await transport.hello();
-    kernel.send({ ...fact(), seq: 10 });
+    kernel.send({ ...fact(), seq: 10, boot: kernel.boot });
     expect(heard).toEqual([7, 10]);
     expect(kernel.hellos()).toHaveLength(1);
   });
@@ -148,7 +148,7 @@ describe('messages', () => {
     await transport.hello();
     kernel.say(fact());
     kernel.say(fact());
-    kernel.said.length = 0;
+    kernel.bootAnew();
     transport.reset();
     await transport.hello();
     kernel.say(fact());
@@ -160,11 +160,41 @@ describe('messages', () => {
     await transport.hello();
     kernel.say(fact());
     kernel.say(fact());
-    kernel.said.length = 0;
+    kernel.bootAnew();
     kernel.drop({ kind: 'ping' });
     await settle();
     kernel.say(fact());
     expect(heard).toEqual([1, 2, 1]);
+  });
+
+  it('of another kernel are all heard, also if it has said more than the one before', async () => {
+    const { kernel, transport, heard } = connected();
+    await transport.hello();
+    kernel.say(fact());
+    kernel.bootAnew();
+    kernel.say(fact(), true);
+    kernel.say(fact(), true);
+    const stood: string[] = [];
+    transport.standingChanged.connect(() => stood.push(transport.standing));
+    await transport.hello();
+    kernel.say(fact());
+    expect(heard).toEqual([1, 1, 2, 3]);
+    expect(stood).toEqual(['unknown', 'leads']);
+  });
+
+  it('of a dead kernel that arrive late are never taken for those of the next', async () => {
+    const { kernel, said } = connected();
+    const late = [2, 3].map(seq => ({ ...fact('Late'), seq, boot: kernel.boot }));
+    kernel.bootAnew();
+    kernel.say(fact('New'), true);
+    late.forEach(message => kernel.send(message));
+    await settle();
+    kernel.send({ ...late[1], seq: 9 });
+    kernel.say(fact('New'));
+    kernel.say(fact('New'));
+    await settle();
+    expect(said.map(message => 'fact' in message && message.fact.type)).toEqual(['New', 'New', 'New']);
+    expect(kernel.hellos().length).toBeLessThanOrEqual(3);
   });
 
   it('of an extension that was loaded anew begin at one again, and this page leads', async () => {
@@ -172,7 +202,7 @@ describe('messages', () => {
     await transport.hello();
     kernel.say(fact());
     kernel.say(fact());
-    kernel.said.length = 0;
+    kernel.bootAnew();
     const stood: string[] = [];
     transport.standingChanged.connect(() => stood.push(transport.standing));
     const reply = await transport.request({ kind: 'status', whole: true, tab: 'tab-1' });
@@ -181,7 +211,7 @@ describe('messages', () => {
     expect(reply?.seq).toBe(0);
     await settle();
     expect(kernel.hellos()).toHaveLength(2);
-    expect(kernel.hellos()[1]).toMatchObject({ last_seq: 0 });
+    expect(kernel.hellos()[1]).toMatchObject({ last_seq: 0, boot: '' });
     kernel.say(fact());
     expect(heard).toEqual([1, 2, 1]);
     expect(stood).toEqual(['unknown', 'leads']);

@@ -73,6 +73,7 @@ class Answers:
             why = f"{type(error).__name__}: {error}"
             answer = {"ok": False, "what": "the request was not understood", "why": why, "do": ""}
         answer.setdefault("seq", self._outbox.last)
+        answer["boot"] = self._outbox.boot
         return answer
 
     def hear(self, message: dict[str, Any], client: str) -> dict[str, Any]:
@@ -106,7 +107,9 @@ class Answers:
         self._leader.hello(client, tab, take_lead=message.get("take_lead", False))
         self.peer = message["peer"]
         self.greeted.set()
-        messages, more, last = self._outbox.page(message.get("last_seq", 0))
+        messages, more, last = self._outbox.page(
+            message.get("last_seq", 0), message.get("boot", "")
+        )
         return {
             "wire": WIRE_VERSION,
             "seq": last,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -46,6 +47,9 @@ class Outbox:
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self.last = 0
+        self.boot = secrets.token_hex(4)
+        """Whose numbers these are: a kernel that restarts, or loads the extension anew, begins
+        again at one."""
         self._send = send
         # One lock over numbering and sending: numbers go up on the wire, so a gap is a loss.
         self._lock = threading.Lock()
@@ -59,22 +63,23 @@ class Outbox:
             message = shortened(message)
         with self._lock:
             number = self._add(message)
-            self._send(to_json(message) | {"seq": number})
+            self._send(self._numbered(message, number))
 
-    def page(self, after: int, limit: int = PAGE_BYTES) -> tuple[list[dict[str, Any]], bool, int]:
+    def page(
+        self, after: int, boot: str, limit: int = PAGE_BYTES
+    ) -> tuple[list[dict[str, Any]], bool, int]:
         """The oldest messages kept after a number, if there are more, and the last number of all.
 
         A page is at most ``limit`` bytes of JSON; a single message above that is alone in its
-        page. A number that was never given is from a kernel before this one: everything follows
-        it.
+        page. Everything follows a number of another boot.
         """
         with self._lock:
-            seen = after if after <= self.last else 0
+            seen = after if boot == self.boot else 0
             numbers = sorted(n for n, m in self._kept.items() if n > seen and self._said(m))
             messages: list[dict[str, Any]] = []
             size = 0
             for number in numbers:
-                message = to_json(self._kept[number]) | {"seq": number}
+                message = self._numbered(self._kept[number], number)
                 # Escaped, it is never smaller than on the wire; the two for what separates it.
                 size += len(json.dumps(message)) + 2
                 if messages and size > limit:
@@ -120,6 +125,9 @@ class Outbox:
         """Nobody waits for this answer any more."""
         with self._lock:
             self._drop(lambda m: isinstance(m, ReadCells) and m.request == request)
+
+    def _numbered(self, message: ToPeer, number: int) -> dict[str, Any]:
+        return to_json(message) | {"seq": number, "boot": self.boot}
 
     def _add(self, message: ToPeer) -> int:
         if isinstance(message, Ping | SignalSaid | HighlightCell | Leads):

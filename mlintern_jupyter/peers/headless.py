@@ -101,6 +101,7 @@ class HeadlessNotebook:
         self._runs: deque[str] = deque()
         self._running: NotebookNode | None = None
         self._last_seq = 0
+        self._boot = ""
         self._linked = False
         """A kernel with the intern in it has spoken."""
         self._news = asyncio.Event()
@@ -237,6 +238,8 @@ class HeadlessNotebook:
     def _take(self, data: dict[str, Any]) -> None:
         """One message from the kernel. A gap in the numbers is filled by asking."""
         self._linked = True
+        if data["boot"] != self._boot:
+            self._boot, self._last_seq = data["boot"], 0
         number = data["seq"]
         if number > self._last_seq + 1:
             self._greet_soon()
@@ -306,7 +309,7 @@ class HeadlessNotebook:
     async def _greet(self) -> None:
         more = True
         while more:
-            reply = await self._ask(Hello("headless", WIRE_VERSION, self._last_seq))
+            reply = await self._ask(Hello("headless", WIRE_VERSION, self._last_seq, self._boot))
             if reply is None:
                 return
             for data in reply["messages"]:

@@ -24,6 +24,7 @@ class HandPeer:
         env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'peers'}:{ROOT}"}
         self.manager.start_kernel(cwd=str(folder), env=env)
         self.others = []
+        self.boot = ""
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
@@ -104,11 +105,12 @@ class HandPeer:
         while True:
             reply = self.client.control_channel.get_msg(timeout=timeout_s)
             if reply["parent_header"]["msg_id"] == message["header"]["msg_id"]:
+                self.boot = reply["content"]["boot"]
                 return reply["content"]
 
     def hello(self, last_seq=0, wire=WIRE_VERSION, **more):
         hello = {"kind": "hello", "peer": "hand", "wire": wire, "last_seq": last_seq}
-        return self.ask(hello | more)
+        return self.ask(hello | {"boot": self.boot} | more)
 
     def not_run(self, cell_id, state, reason=""):
         report = {"kind": "not_run", "cell_id": cell_id, "state": state, "reason": reason}

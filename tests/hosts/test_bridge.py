@@ -8,7 +8,7 @@ from traitlets.config import Config
 
 from mlintern_jupyter import __version__
 from mlintern_jupyter.hosts.bridge import Bridge
-from mlintern_jupyter.wire import Ping
+from mlintern_jupyter.wire import WIRE_VERSION, Ping
 
 LOAD = "%load_ext stub_intern"
 
@@ -17,8 +17,8 @@ def test_a_ping_is_answered_while_the_loading_cell_runs(peer):
     load = peer.send(LOAD)
     peer.next("ping")
     reply = peer.hello()
-    nothing = {"ok": True, "wire": 3, "seq": 0, "leads": True, "messages": [], "more": False}
-    assert reply == nothing
+    said = {"ok": True, "wire": WIRE_VERSION, "boot": peer.boot, "leads": True}
+    assert reply == said | {"seq": 0, "messages": [], "more": False}
     peer.reply(load)
     assert (
         peer.run("import stub_intern; assert stub_intern.BRIDGE.peer == 'hand'")["status"] == "ok"
@@ -39,7 +39,7 @@ class TestRequests:
     def test_of_another_wire_version_are_refused_naming_both(self, loaded):
         newer = loaded.hello(wire=99, version="7.0.0")
         assert not newer["ok"]
-        assert "99 and 3" in newer["what"]
+        assert f"99 and {WIRE_VERSION}" in newer["what"]
         assert {"7.0.0", __version__} <= set(newer["why"].replace(",", "").replace(";", "").split())
         assert "'mlintern-jupyter==7.0.0'` where the kernel runs" in newer["do"]
         older = loaded.hello(wire=1)
@@ -91,10 +91,13 @@ class TestReplay:
         loaded.heard("TurnEnded")
         assert "insert" not in [m["kind"] for m in loaded.hello()["messages"]]
 
-    def test_of_numbers_from_before_a_restart_is_a_replay_of_everything(self, loaded):
+    @pytest.mark.parametrize("last_seq", [1, 10_000])
+    def test_of_numbers_from_before_a_restart_is_a_replay_of_everything(self, loaded, last_seq):
         loaded.start("review")
-        loaded.next("insert")
-        assert loaded.hello(last_seq=10_000)["messages"][0]["kind"] == "insert"
+        inserted = loaded.next("insert")
+        assert inserted["boot"] == loaded.boot
+        replayed = loaded.hello(last_seq=last_seq, boot="of another kernel")["messages"]
+        assert replayed[0] == inserted
 
 
 class TestACellOfTheSession:

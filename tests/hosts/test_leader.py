@@ -122,7 +122,12 @@ class TestInAKernel:
     def test_two_pages_are_told_who_leads_in_replies_and_on_every_change(self, loaded):
         right = loaded.as_client(loaded.another_client())
         assert loaded.hello(tab="left")["leads"]
-        assert loaded.next("leads") == {"kind": "leads", "tab": "left", "seq": 0}
+        assert loaded.next("leads") == {
+            "kind": "leads",
+            "tab": "left",
+            "seq": 0,
+            "boot": loaded.boot,
+        }
         assert not right.hello(tab="right")["leads"]
         assert not right.status(tab="right")["leads"]
         right.start("idle")

@@ -30,7 +30,7 @@ MARK = CellMark("s", "c", "script", "proposed", "m", "sha")
 def read_all(outbox, limit):
     pages, last, more = [], 0, True
     while more:
-        messages, more, _ = outbox.page(last, limit)
+        messages, more, _ = outbox.page(last, outbox.boot, limit)
         pages.append(messages)
         last = messages[-1]["seq"] if messages else last
     return pages
@@ -83,7 +83,7 @@ class TestLongTexts:
         cut = sent[0]["fact"]["deep"][0]
         assert cut["text"] == "a" * FACT_TEXT + "[… 1 characters; ledger line 12]"
         assert cut["short"] == "b" * FACT_TEXT
-        assert outbox.page(0)[0] == sent
+        assert outbox.page(0, outbox.boot)[0] == sent
         assert len(whole["deep"][0]["text"]) == FACT_TEXT + 1
 
     def test_of_cells_are_never_cut(self):

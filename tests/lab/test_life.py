@@ -25,7 +25,7 @@ from life_page import (
 from playwright.sync_api import expect
 
 from mlintern_jupyter.cells import CARD_MIME
-from mlintern_jupyter.events import CellProposed, CellStarted, Steered
+from mlintern_jupyter.events import CellProposed, CellStarted, Decided, Steered
 from mlintern_jupyter.testing.script import Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
@@ -163,11 +163,47 @@ def test_after_the_kernel_is_lost_the_session_is_resumed_from_the_sidebar(desk, 
         at.click("Cancel slow")
         at.until(lambda: _jobs(at)[0]["state"] == "cancelled", "the job is cancelled")
         asked = places(at)
-    # What the model had said before was not asked for again, and no cell ran twice.
-    assert asked == [0, 1, 2, 3]
+    # What the model had said before was not asked for again, but for the answer that was on its way
+    # when the kernel went; and no cell ran twice.
+    assert asked in ([0, 1, 2, 3], [0, 1, 2, 2, 3])
     assert [fact.cell_id for fact in at.facts(CellStarted)] == [first, trains, following]
     sources = [cell.source for cell in at.notebook.cells()]
     assert sources[3:-1] == ["a = 1\nprint(a)", TRAINS, "print('on')"]
+
+
+SLOW_TO_LOAD = """import time
+from pathlib import Path
+if Path('slow').exists():
+    time.sleep(8)
+def look(name: str) -> str:
+    \"\"\"Look something up.\"\"\"
+    return name"""
+
+
+def test_a_cell_that_died_with_the_kernel_is_put_back_however_long_the_resume_takes(desk, tmp_path):
+    (tmp_path / "slow_to_load.py").write_text(SLOW_TO_LOAD)
+    script = [proposes("print('on')"), Turn("done")]
+    with ScriptedServer(script) as server:
+        at = desk.begin(server, options="--tool slow_to_load:look")
+        lost = at.proposed("print('on')")
+        (tmp_path / "slow").touch()
+        # As if the kernel had gone before the cell reached the page.
+        at.notebook.page.evaluate(
+            """([p, id]) => {
+                const { sharedModel } = testing.panel(p).content.model;
+                const index = sharedModel.cells.findIndex(cell => cell.getId() === id);
+                sharedModel.transact(() => sharedModel.deleteCell(index), false);
+            }""",
+            [at.notebook.path, lost],
+        )
+        at.notebook.restart_kernel()
+        at.sees(at.sidebar.get_by_text("Records on disk"))
+        at.click(f"Resume {at.state().session}")
+        assert at.proposed("print('on')") == lost
+        assert at.facts(Decided) == []
+        at.press(lost, "Run")
+        assert at.ended().status == "completed"
+    assert [(fact.cell_id, fact.run) for fact in at.facts(Decided)] == [(lost, True)]
 
 
 def _saved_card(at):
