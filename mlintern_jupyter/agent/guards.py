@@ -1,12 +1,13 @@
 """At most one sentence to the model after a step: a loop, broken calls, an unfinished answer.
 
-Everything the guards know comes from what was settled in this turn.
+Everything the guards know comes from what was committed in this turn, so a turn that goes on in
+another process is watched as if it had never stopped.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mlintern_jupyter.agent.doom import (
@@ -21,7 +22,7 @@ from mlintern_jupyter.agent.doom import (
     nothing_new,
     seen,
 )
-from mlintern_jupyter.events import EffectSettled
+from mlintern_jupyter.events import EffectSettled, Fact, Nudged, Replied
 from mlintern_jupyter.messages import Reply, ToolCall
 
 PATIENCE = 2
@@ -219,7 +220,52 @@ class Guards:
         Raises:
             LoopGoesOn: the same calls went on after they were named and refused.
         """
-        return self._after_calls() if reply.calls else self._after_text(reply)
+        found = self._after_calls() if reply.calls else self._after_text(reply)
+        if found is not None:
+            self._said(found[0], reply.text)
+        return found
+
+    def recall(self, facts: Iterable[Fact], agent: str = "") -> None:
+        """Take into account what happened in this turn before the process began.
+
+        Args:
+            facts: in their order.
+            agent: whose facts count; the others are skipped.
+        """
+        said, calls, cut_off = "", dict[str, ToolCall](), False
+        for fact in facts:
+            if isinstance(fact, Replied) and fact.agent == agent:
+                said, calls = fact.text, {call.id: call for call in fact.calls}
+                cut_off = fact.stop == "length"
+            elif isinstance(fact, EffectSettled) and fact.agent == agent and fact.call in calls:
+                call = calls.pop(fact.call)
+                if not cut_off:
+                    self.refusal(call)
+                self.saw(fact, call.arguments)
+                if not calls:
+                    self._step_over()
+            elif isinstance(fact, Nudged) and fact.agent == agent:
+                self._said(fact.rule, said)
+
+    def _step_over(self) -> None:
+        self._plan_said = 0
+        self._pieces.clear()
+        try:
+            self.watch.sentence()
+        except LoopGoesOn:
+            self.fresh()  # the turn went on, so another model took over
+
+    def _said(self, rule: str, text: str) -> None:
+        """A sentence was said after a reply with this text."""
+        if rule == "broken call":
+            self._broken_said = True
+        elif rule == "closing":
+            self._closing_said = True
+        elif rule == "cut off":
+            self._pieces.append(text)
+        elif rule == "unfinished plan":
+            self._plan_said += 1
+            self._pieces.clear()
 
     def answer(self, reply: Reply) -> str:
         """The final answer, with the pieces of it that were cut off before."""
@@ -238,27 +284,22 @@ class Guards:
             return "loop", text
         tool, times = self._broken
         if times >= 2 and not self._broken_said:
-            self._broken_said = True
             return "broken call", (
                 f"{times} calls of {tool} in a row did not work. Read what came back, look what"
                 f" {tool} takes, then try another way."
             )
         if self.closing() and not self._closing_said:
-            self._closing_said = True
             return "closing", self.wrap_up
         return None
 
     def _after_text(self, reply: Reply) -> tuple[str, str] | None:
         if reply.stop == "length" and len(self._pieces) < CONTINUED:
-            self._pieces.append(reply.text)
             return "cut off", (
                 "Your reply was cut off at its length limit. What you wrote is kept: go on exactly"
                 " where it stops, and come to an end soon."
             )
         unfinished = [item["step"] for item in self.plan() if item.get("state") != "done"]
         if unfinished and self._plan_said < PATIENCE and not self.closing():
-            self._plan_said += 1
-            self._pieces.clear()
             return "unfinished plan", (
                 f"The plan still has open items, the first is {unfinished[0]!r}. Go on with it, or"
                 " update the plan to say why it is dropped."

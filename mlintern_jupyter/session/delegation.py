@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any, get_args
@@ -76,6 +76,8 @@ class Delegation:
     signal: Callable[[Signal], None]
     known: Callable[[str], bool]
     """Whether a call of the session has this id already."""
+    past: Callable[[], Sequence[Fact]]
+    """What was committed in this turn so far."""
     going: asyncio.Event
     """Lowered while the turn is held."""
     give_way: Callable[[str], bool] = lambda _: False
@@ -161,6 +163,7 @@ class Delegation:
 
         toolbox = Toolbox(read_only(self.tools(talk)))
         guards = Guards(lambda: (), share.closing, WRAP_UP, can_plan=False)
+        guards.recall(self.past(), name)
         asking = Asking(share, commit, signal, self.known, name)
         return Agent(
             in_use=in_use,

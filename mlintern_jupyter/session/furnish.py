@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,7 +21,7 @@ from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
-from mlintern_jupyter.events import Answered, Asked, EffectSettled
+from mlintern_jupyter.events import Answered, Asked, EffectSettled, Fact, TurnEnded, TurnStarted
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.policy.budget import Budget
@@ -73,6 +73,7 @@ class Furnishing:
         self.rules = load_rules(Path(state.workdir))
         self.asking = Asking(self.budget, session.commit, session.signal, self._known)
         self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
+        self.guards.recall(self._past())
         self.book = Book.load()
         self.scrub = Scrubber(self.env)
         said = tuple(state.options.get("tools", ()))
@@ -95,6 +96,7 @@ class Furnishing:
             commit=session.commit,
             signal=session.signal,
             known=self._known,
+            past=self._past,
             going=session.going,
             give_way=lambda why: self.roles.give_way(why, "research"),
         )
@@ -160,6 +162,12 @@ class Furnishing:
 
     def _known(self, call: str) -> bool:
         return call in self.session.state.call_ids
+
+    def _past(self) -> Sequence[Fact]:
+        """What was committed since the turn began, or since its last end, which the person saw."""
+        facts = [numbered.fact for numbered in self.session.ledger.facts]
+        ends = (n for n, fact in enumerate(facts, 1) if isinstance(fact, TurnStarted | TurnEnded))
+        return facts[max(ends, default=0) :]
 
     def _whole_of(self, call: str) -> str:
         facts = (numbered.fact for numbered in reversed(self.session.ledger.facts))

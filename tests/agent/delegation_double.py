@@ -89,6 +89,7 @@ class Session:
             digest=lambda *_: self.notes,
             reader_tokens=reader_tokens,
             known=lambda call: call in self.state.call_ids,
+            past=lambda: self.facts,
             commit=self.commit,
             signal=self.signals.append,
             going=self.lit(),

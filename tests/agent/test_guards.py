@@ -1,7 +1,7 @@
 """What is said to a model that goes wrong in other ways than going round."""
 
 from mlintern_jupyter.agent.guards import CUT_OFF, Guards
-from mlintern_jupyter.events import EffectSettled
+from mlintern_jupyter.events import EffectSettled, Nudged, Replied
 from mlintern_jupyter.messages import Reply, ToolCall
 from mlintern_jupyter.usage import Usage
 
@@ -29,6 +29,37 @@ def test_two_broken_calls_of_one_tool_are_named_once_in_a_row():
         said.append(guards.nudge(calls()))
     assert [nudge and nudge[0] for nudge in said] == [None, "broken call", None]
     assert "2 calls of read" in said[1][1]
+
+
+def test_what_was_said_before_a_restart_is_not_said_again():
+    def step(number, **settled):
+        made = ToolCall(f"c{number}", "read", f'{{"n": {number}}}')
+        yield Replied(number, "", (made,), "tool_calls", "m")
+        yield EffectSettled(number, made.id, "read", False, f"problem {'abc'[number]}", **settled)
+
+    begun = [*step(0), *step(1)]
+    told = Guards(plan=lambda: OPEN, closing=lambda: True)
+    told.recall([*begun, Nudged(1, "broken call", "..."), *step(2)])
+    assert told.nudge(calls())[0] == "closing"
+    told.recall([Nudged(2, "closing", "...")])
+    assert told.nudge(calls()) is None
+    untold = Guards(plan=lambda: OPEN)
+    untold.recall(begun)
+    assert untold.nudge(calls())[0] == "broken call"
+    other = Guards(plan=lambda: OPEN)
+    other.recall(begun, "a1-critic")
+    assert other.nudge(calls()) is None
+
+
+def test_an_answer_in_pieces_and_a_patience_used_up_outlive_a_restart():
+    guards = Guards(plan=lambda: OPEN)
+    cut = [Replied(1, "one, ", (), "length", "m"), Nudged(1, "cut off", "go on")]
+    guards.recall(cut)
+    assert guards.answer(says("two")) == "one, two"
+    said = Replied(2, "done", (), "stop", "m")
+    guards.recall([said, Nudged(2, "unfinished plan", "..."), said])
+    assert guards.nudge(says("done"))[0] == "unfinished plan"
+    assert guards.nudge(says("done")) is None
 
 
 def test_two_broken_calls_in_one_reply_are_named_too():

@@ -71,6 +71,24 @@ def test_calls_in_a_circle_pause_the_turn_with_the_evidence(cycle, most, ok):
     assert not turn.state.main.pending
 
 
+@pytest.mark.parametrize("cycle", ["a", "b", "ab", "abc", "abcde"])
+def test_a_circle_is_not_given_another_round_by_a_restart_at_any_point(cycle):
+    whole = Turn(looping(*((name, "{}") for name in cycle)), tools=tools([]))
+    with pytest.raises(LoopGoesOn):
+        asyncio.run(whole.agent.run_turn())
+    for cut in range(2, len(whole.facts)):
+        turn = Turn(Endless(None), tools=tools([]), facts=whole.facts[2:cut])
+        at = turn.state.main.step
+        turn.model.says = lambda n, at=at: ToolCall(
+            f"c{at + n}", cycle[(at + n) % len(cycle)], "{}"
+        )
+        with pytest.raises(LoopGoesOn):
+            asyncio.run(turn.agent.run_turn())
+        # A call that the restart cut off is carried out again; one that was refused is not.
+        again = len(turn.of(EffectIntended)) - len(whole.of(EffectIntended))
+        assert again in (0, 1), whole.facts[cut - 1]
+
+
 def test_an_argument_that_changes_does_not_hide_the_circle():
     executed = []
     model = Endless(lambda n: ToolCall(f"c{n}", "a", json.dumps({"nonce": n})))

@@ -144,6 +144,7 @@ class Turn:
         self.commit(TurnStarted(1, "go", "%%intern go"))
         for fact in facts:
             self.commit(fact)
+        guards.recall(self.facts)
 
     async def in_use(self):
         if self.model not in self.windows:
