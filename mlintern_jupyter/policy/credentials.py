@@ -39,7 +39,7 @@ class Credentials(Mapping[str, str]):
         environ: MutableMapping[str, str] = os.environ,
         hosts: Mapping[str, Collection[str]] | None = None,
     ) -> None:
-        self._names = frozenset(names)
+        self._names = set(names)
         self._environ = environ
         self._hosts = _shipped_hosts() if hosts is None else hosts
         self._lock = threading.Lock()
@@ -56,6 +56,11 @@ class Credentials(Mapping[str, str]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def add(self, names: Iterable[str]) -> None:
+        """More variables that hold a secret, from the next ``hide`` on."""
+        with self._lock:
+            self._names.update(names)
 
     def hide(self) -> None:
         """Take the named variables out of the environment, until as many ``show`` came."""

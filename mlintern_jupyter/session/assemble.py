@@ -165,10 +165,10 @@ class Hall:
         """The environment with every key, which the cells of the intern do not see."""
         if self._credentials is None:
             keys = {key for provider in providers().values() for key in provider["keys"]}
-            servers = {name for server in config.mcp.values() for name in server.secret_names}
-            self._credentials = Credentials(keys | servers | OTHER_KEYS)
-            known = self._credentials
+            known = self._credentials = Credentials(keys | OTHER_KEYS)
             self._bridge.on_intern_cell = lambda runs: known.hide() if runs else known.show()
+        for server in config.mcp.values():
+            self._credentials.add(server.secret_names)
         return self._credentials
 
     def show(self, session: Session, display_id: str, note: str) -> None:

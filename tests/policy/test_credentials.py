@@ -44,6 +44,15 @@ class TestHiding:
             assert KEY not in environ
         assert environ[KEY] == SECRET
 
+    def test_takes_what_was_added_later_away_from_the_next_time_on(self, environ):
+        credentials = Credentials([KEY], environ)
+        with credentials.hidden():
+            credentials.add(["HF_TOKEN"])
+            assert "HF_TOKEN" in environ
+        with credentials.hidden():
+            assert environ == {"PATH": "/bin"}
+        assert environ["HF_TOKEN"] == TOKEN
+
     def test_keeps_what_the_cell_set_meanwhile(self, environ):
         credentials = Credentials([KEY, "HF_TOKEN"], environ)
         with credentials.hidden():
