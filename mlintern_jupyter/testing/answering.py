@@ -1,4 +1,4 @@
-"""The scripted server's HTTP side: takes requests of both wires and answers them, or breaks off."""
+"""The scripted server's HTTP side: takes requests of every wire and answers them, or breaks off."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from mlintern_jupyter.testing.anthropic_wire import ANTHROPIC
-from mlintern_jupyter.testing.dialect import Dialect
+from mlintern_jupyter.testing.dialect import Dialect, longest
 from mlintern_jupyter.testing.openai_wire import OPENAI
+from mlintern_jupyter.testing.responses_wire import RESPONSES
 from mlintern_jupyter.testing.script import Fault, Turn
 from mlintern_jupyter.testing.served import Decision, Served
 
-_DIALECTS = {dialect.path: dialect for dialect in (OPENAI, ANTHROPIC)}
+_DIALECTS = {dialect.path: dialect for dialect in (OPENAI, RESPONSES, ANTHROPIC)}
 
 
 class Server(ThreadingHTTPServer):
@@ -86,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, dialect: Dialect, decision: Decision) -> None:
         request, turn, fault = decision.request, decision.turn, decision.fault
         if request.served == "overflow":
-            most, allowed = request.body["max_tokens"], self.server.state.context_tokens or 0
+            most, allowed = longest(request.body), self.server.state.context_tokens or 0
             self._send(400, dialect.overflow(request.tokens, most, allowed))
         elif turn is None:
             self._send(400, dialect.refusal("; ".join(request.problems)))

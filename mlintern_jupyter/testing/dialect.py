@@ -22,6 +22,16 @@ class Counted:
     """Written into it, where a provider says so."""
 
 
+def _replies(body: Mapping[str, Any]) -> int:
+    return sum(message["role"] == "assistant" for message in body["messages"])
+
+
+def longest(body: Mapping[str, Any]) -> int:
+    """The longest answer a request allows, whatever the field is called."""
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    return next((int(body[name]) for name in names if body.get(name)), 0)
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One wire format."""
@@ -39,3 +49,7 @@ class Dialect:
     """The body of the 400 for a conversation that does not fit: prompt, answer, allowed tokens."""
     marks: bool
     """Only what the request marks is cached; otherwise every prefix is."""
+    conversation: str = "messages"
+    """The field with the conversation."""
+    place: Callable[[Mapping[str, Any]], int] = _replies
+    """How many replies of the model a request holds."""

@@ -67,7 +67,8 @@ class Turn:
     on: str = ""
     """Answer every request whose last message contains this, whatever its place."""
     thinking: str = ""
-    """Said before the answer: ``reasoning_content``, or a signed block where there are such."""
+    """Said before the answer: ``reasoning_content``, or a signed block or an encrypted item where
+    there are such."""
     usage: tuple[int, int] | None = None
     """Prompt and completion tokens to report; ``None``: as counted (``tokens``)."""
     pause_s: float = 0.0

@@ -12,16 +12,17 @@ Beside a test, for notebooks that run in processes of their own::
 prints its base URL as the first line and serves until it gets SIGTERM or SIGINT; it then exits with
 1 if a request broke a rule or a part of the script was never asked for.
 
-It speaks OpenAI's chat completions and Anthropic's messages (``--model anthropic/...`` with the
-same base URL), each by its provider's rules, from the same script. With ``context_tokens`` it
+It speaks OpenAI's chat completions, its Responses API (``--model openai/responses/scripted``) and
+Anthropic's messages (``--model anthropic/...``, all with the same base URL), each by its provider's
+rules, from the same script. With ``context_tokens`` it
 refuses what does not fit, by its own tokenizer, as those providers do.
 
 A request that breaks a rule is answered with 400 and recorded; `close` then raises
 `ScriptViolation`, whatever the code under test made of the 400. The log is the double's own record:
 one line a request, on disk before it is answered.
 
-Not covered: authentication (say it with a `Fault`), and any endpoint but chat completions, messages
-and the list of models.
+Not covered: authentication (say it with a `Fault`), and any endpoint but those three and the
+list of models.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from mlintern_jupyter.testing.dialect import Counted, Dialect
+from mlintern_jupyter.testing.dialect import Counted, Dialect, longest
 from mlintern_jupyter.testing.script import Fault, Script, Turn, arguments_text
 from mlintern_jupyter.testing.tokens import PromptCache, count, prompt
 
@@ -77,14 +77,14 @@ class Served:
         with self._lock:
             if problems:
                 return self._decided(dialect, known, headers, "refused", problems)
-            place = _place(known)
+            place = dialect.place(known)
             try:
-                key, turn = self._find(known, place)
+                key, turn = self._find(dialect, known, place)
             except ScriptError as error:
                 return self._decided(dialect, known, headers, "refused", [str(error)])
             counted = self._count(dialect, known, turn)
-            most = int(known.get("max_tokens") or known.get("max_completion_tokens") or 0)
-            if self.context_tokens is not None and counted.prompt + most > self.context_tokens:
+            whole = counted.prompt + longest(known)
+            if self.context_tokens is not None and whole > self.context_tokens:
                 return self._decided(dialect, known, headers, "overflow", counted=counted)
             fault = self._next_fault(key, turn)
             if fault is None:
@@ -109,7 +109,7 @@ class Served:
         counted = counted or Counted(0, 0, 0)
         request = Request(
             len(self.requests) + 1,
-            0 if problems else _place(body),
+            0 if problems else dialect.place(body),
             body,
             served,
             tuple(problems or ()),
@@ -123,15 +123,16 @@ class Served:
         self.write(vars(request))
         return Decision(request, counted, turn, fault)
 
-    def _find(self, body: dict[str, Any], place: int) -> tuple[Key, Turn]:
+    def _find(self, dialect: Dialect, body: dict[str, Any], place: int) -> tuple[Key, Turn]:
+        said: list[dict[str, Any]] = body[dialect.conversation]
         if callable(self.script):
-            digest = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
+            digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
             try:
                 return digest, self.script(body)
             except Exception as error:
                 # It is the test's own code; the test must see it, not a client that retries.
                 raise ScriptError(f"the script failed: {type(error).__name__}: {error}") from error
-        last = str(body["messages"][-1].get("content"))
+        last = str(said[-1].get("content") or said[-1].get("output"))
         in_order: list[int] = []
         for index, turn in enumerate(self.script):
             if turn.on and turn.on in last:
@@ -181,7 +182,3 @@ class Served:
     def problems(self) -> list[str]:
         """Every rule that was broken."""
         return [f"request {r.number}: {problem}" for r in self.requests for problem in r.problems]
-
-
-def _place(body: Mapping[str, Any]) -> int:
-    return sum(message["role"] == "assistant" for message in body["messages"])

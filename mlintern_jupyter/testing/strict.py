@@ -70,8 +70,8 @@ def _tools(tools: Any) -> list[str]:
     found: list[str] = []
     names: list[str] = []
     for tool in cast("list[Any]", tools):
-        entry = _object(tool)
-        spec = _object(entry.get("function"))
+        entry = as_object(tool)
+        spec = as_object(entry.get("function"))
         if not spec or entry.get("type") != "function":
             found.append("a tool is not a function")
             continue
@@ -144,7 +144,7 @@ def _content(item: Mapping[str, Any]) -> list[str]:
     if content is None and item.get("role") == "assistant" and item.get("tool_calls"):
         return []
     if isinstance(content, list) and item.get("role") == "user" and content:
-        return [p for part in cast("list[Any]", content) for p in _part(_object(part))]
+        return [p for part in cast("list[Any]", content) for p in _part(as_object(part))]
     if not isinstance(content, str) or not content.strip():
         return ["content is not a text with something in it"]
     return []
@@ -157,7 +157,11 @@ def _part(part: Mapping[str, Any]) -> list[str]:
         return [] if isinstance(text, str) and text.strip() else ["a text part is empty"]
     if part.get("type") != "image_url" or set(part) != {"type", "image_url"}:
         return [f"a part is neither a text nor a picture: {sorted(part)}"]
-    url = str(_object(part["image_url"]).get("url"))
+    return picture_problems(str(as_object(part["image_url"]).get("url")))
+
+
+def picture_problems(url: str) -> list[str]:
+    """What is wrong with a picture that a request holds."""
     if not url.startswith(_DATA_URL):
         return [f"a picture is not one in the request itself: {url[:40]!r}"]
     try:
@@ -182,7 +186,7 @@ def _calls(item: Mapping[str, Any], ids: set[str], open_calls: list[str]) -> lis
     if item.get("tool_calls") is not None and item.get("role") != "assistant":
         found.append("only an assistant calls tools")
     for call in item.get("tool_calls") or ():
-        function = _object(call.get("function"))
+        function = as_object(call.get("function"))
         id_ = call.get("id")
         if not isinstance(id_, str) or not id_ or id_ in ids:
             found.append(f"call id {id_!r} is empty or was used before")
@@ -190,16 +194,18 @@ def _calls(item: Mapping[str, Any], ids: set[str], open_calls: list[str]) -> lis
         open_calls.append(str(id_))
         if call.get("type") != "function" or not _NAME.fullmatch(str(function.get("name"))):
             found.append(f"call {id_!r} names no function")
-        if not _is_object(function.get("arguments")):
+        if not is_object_text(function.get("arguments")):
             found.append(f"the arguments of call {id_!r} are not the text of a JSON object")
     return found
 
 
-def _object(value: Any) -> dict[str, Any]:
+def as_object(value: Any) -> dict[str, Any]:
+    """A JSON object; empty when it is none."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _is_object(arguments: Any) -> bool:
+def is_object_text(arguments: Any) -> bool:
+    """Whether arguments are the text of a JSON object."""
     try:
         return isinstance(arguments, str) and isinstance(json.loads(arguments), dict)
     except ValueError:

@@ -30,6 +30,7 @@ _AROUND = 4
 """Tokens a chat template puts around a message."""
 _REMEMBERED = 16
 _PICTURE = "\0picture "
+_UNREAD = frozenset({"cache_control", "type", "signature", "encrypted_content"})
 _FILE = "litellm_core_utils/tokenizers/anthropic_tokenizer.json"
 
 
@@ -68,16 +69,16 @@ def count(text: str) -> int:
 
 
 def prompt(body: Mapping[str, Any]) -> list[Piece]:
-    """What the model reads of a request of either wire: tools, system, messages."""
+    """What the model reads of a request of any wire: tools, system, messages."""
     found: list[Piece] = []
     for tool in body.get("tools") or ():
         found.append(Piece(json.dumps(_bare(tool), ensure_ascii=False), marked=_marked(tool)))
-    found += _content("system", body.get("system"))
-    for message in body.get("messages") or ():
+    found += _content("system", body.get("system") or body.get("instructions"))
+    for message in body.get("messages") or body.get("input") or ():
         if not isinstance(message, dict):
             continue
         known = cast("dict[str, Any]", message)
-        role = str(known.get("role"))
+        role = str(known.get("role") or known.get("type"))
         found += _content(role, known.get("content"))
         rest = {k: v for k, v in known.items() if k not in {"role", "content", "cache_control"}}
         if rest:
@@ -106,7 +107,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(f"data:image/{known.get('data')}")
             return
         for key, inner in known.items():
-            if key not in {"cache_control", "type", "signature"}:
+            if key not in _UNREAD:
                 yield from _strings(inner)
     elif isinstance(value, list):
         for inner in cast("list[Any]", value):
