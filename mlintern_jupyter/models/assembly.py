@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlintern_jupyter.messages import ToolCall, View
+from mlintern_jupyter.usage import Usage
 
 _GROWING = ("text", "summary", "data", "thinking")
 """Fields of a piece of reasoning that come in parts."""
 
 
 @dataclass
-class _Fragments:
+class Fragments:
+    """What there is of one call."""
+
     index: int
     id: str = ""
     name: str = ""
@@ -32,28 +35,31 @@ class Assembly:
     def __init__(self, on_text: Callable[[str], None]) -> None:
         self._on_text = on_text
         self._text: list[str] = []
-        self._calls: list[_Fragments] = []
+        self._calls: list[Fragments] = []
         self._reasoning: list[str] = []
         self._signed: list[dict[str, Any]] = []
         self.finish = ""
-        """litellm's word for why the model stopped."""
-        self.usage: Any = None
-        """litellm's usage object of the last chunk that had one."""
+        """Why the model stopped, in the words of chat completions."""
+        self.usage: Usage | None = None
+        """As it was said last; whether the server said it, `stream_watch` knows."""
 
     def add(self, chunk: Any) -> None:
         """Take one chunk; anything it lacks is skipped (servers send null deltas)."""
-        self.usage = getattr(chunk, "usage", None) or self.usage
+        self.usage = _usage(getattr(chunk, "usage", None)) or self.usage
         for choice in getattr(chunk, "choices", None) or ():
             self.finish = choice.finish_reason or self.finish
             delta = choice.delta
             if delta is None:
                 continue
             if delta.content:
-                self._text.append(delta.content)
-                self._on_text(delta.content)
+                self._say(delta.content)
             for fragment in delta.tool_calls or ():
                 self._add_fragment(fragment)
             self._add_reasoning(delta)
+
+    def _say(self, text: str) -> None:
+        self._text.append(text)
+        self._on_text(text)
 
     @property
     def text(self) -> str:
@@ -112,11 +118,19 @@ class Assembly:
         found = next((call for call in reversed(self._calls) if call.index == index), None)
         # Servers that never count give every call the index 0; a new id with a name is a new call.
         if found is None or (fragment.id and name and found.id and fragment.id != found.id):
-            found = _Fragments(index)
+            found = Fragments(index)
             self._calls.append(found)
         found.id = found.id or fragment.id or ""
         found.name = found.name or name
         found.arguments += (function.arguments if function else None) or ""
+
+
+def _usage(said: Any) -> Usage | None:
+    if said is None or not said.prompt_tokens:
+        return None
+    details = getattr(said, "prompt_tokens_details", None)
+    cached = getattr(details, "cached_tokens", None) or 0
+    return Usage(said.prompt_tokens, said.completion_tokens or 0, cached)
 
 
 def _joined(pieces: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ _KIND_OF = {
     "thinking": "thinking_blocks",
     "redacted_thinking": "thinking_blocks",
     "reasoning_content": "reasoning_content",
+    "reasoning": "reasoning",
 }
 """What a piece of reasoning belongs to by its type; everything else is OpenRouter's."""
 

@@ -19,6 +19,10 @@ from mlintern_jupyter.usage import Usage
 _OVERFLOW_CODES = frozenset({"context_length_exceeded"})
 _OVERFLOW_TYPES = frozenset({"exceed_context_size_error", "request_too_large"})
 """llama.cpp's, and Anthropic's."""
+_STATUS_OF = {"server_error": 500, "rate_limit_exceeded": 429, "insufficient_quota": 429} | (
+    dict.fromkeys(("invalid_prompt", "invalid_image", "invalid_base64_image"), 400)
+)
+"""What the codes of an error inside a stream of the Responses API would be before it."""
 _RESUME = "then `%intern resume`; nothing that was done is lost"
 
 
@@ -28,7 +32,7 @@ class Patience:
 
     silence_s: float = 120.0
     """Longest silence between two pieces of an answer. A server of one's own gets five times this:
-    it may read a long prompt on a CPU."""
+    it may read a long prompt on a CPU; and so does the Responses API: its models think unheard."""
     total_s: float = 1800.0
     """Longest answer."""
     first_wait_s: float = 1.0
@@ -149,8 +153,10 @@ def incomplete(plan: ModelPlan, watch: Watch) -> Exception | None:
     if watch.stream_error is not None:
         if _says_overflow(watch):
             return _overflow(plan, watch.server_message())
-        if watch.error_code.isdecimal() and 400 <= int(watch.error_code) < 600:
-            return _by_status(plan, watch, int(watch.error_code), overflow=False)
+        code = watch.error_code
+        status = int(code) if code.isdecimal() else _STATUS_OF.get(code, 0)
+        if 400 <= status < 600:
+            return _by_status(plan, watch, status, overflow=False)
         return Unusable("busy", f"{_where(plan)} broke off", why=watch.server_message())
     if watch.is_web_page:
         why = "a web page came back: a login page of the network, or a wrong address"
@@ -177,15 +183,6 @@ def _refused(plan: ModelPlan, status: int, said: str) -> Paused:
     why = "" if status == 401 else said
     do = f"put a valid key from {plan.get_key} into {plan.key_variable}, {_RESUME}"
     return Paused(what, why=why, do=do)
-
-
-def responses_only(plan: ModelPlan) -> ModelFailed:
-    """Why a model is not asked that its provider offers over another interface alone."""
-    return ModelFailed(
-        f"{plan.name} is offered over OpenAI's Responses API only, which is not supported",
-        do=f"use `openrouter/{plan.name}`, or a model that speaks chat completions, "
-        "e.g. openai/gpt-5.1",
-    )
 
 
 class Waits:

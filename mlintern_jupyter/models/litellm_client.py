@@ -24,15 +24,19 @@ a request for another host            not sent; `ModelFailed`
 Pictures go to models that litellm's list says can see, under the name as typed or without its
 provider (so also behind a gateway); a server the list does not know is sent text.
 
-Not covered: the Responses API. litellm takes no client of ours on that way, so its streams could
-not be watched: models that OpenAI offers there alone are refused with the way round, all others are
-asked over chat completions, where OpenAI's newest call tools only without thinking.
+Some models are asked over OpenAI's Responses API (`over_responses`), with the openai client.
+litellm's own `aresponses` takes the watched client as well, but lets no model stream that its list
+does not know to, and logs every answer in tasks of its own, with a warning that lands in whatever
+cell is running.
+
+Not covered there: a server that says in words alone that a conversation is too long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -52,19 +56,22 @@ from mlintern_jupyter.models.failures import (
     chain_has,
     incomplete,
     judge,
-    responses_only,
     scrubbed,
 )
 from mlintern_jupyter.models.look import look
 from mlintern_jupyter.models.names import ModelPlan, key_of, may_be_asked
 from mlintern_jupyter.models.quiet_litellm import ContextWindowExceededError, litellm
-from mlintern_jupyter.models.request import Manner, request
+from mlintern_jupyter.models.request import Manner, openai_client, request, responses_request
+from mlintern_jupyter.models.responses_assembly import ResponsesAssembly
+from mlintern_jupyter.models.responses_dialect import REASONING
 from mlintern_jupyter.models.stream_watch import Watch, WatchedClient
 from mlintern_jupyter.usage import Price, Usage
 
 _CUT_NOTE = "\n[the answer was cut off; asking again]\n"
 _SAID_FROM_S = 5.0
 """Waits from this long on are said."""
+_NEWEST = re.compile(r"gpt-(5\.([4-9]|\d\d)|[6-9]|1\d)(?!\d)")
+"""OpenAI's models from gpt-5.4 on."""
 
 
 class LitellmModel:
@@ -84,6 +91,8 @@ class LitellmModel:
         *,
         env: Mapping[str, str] = os.environ,
     ) -> None:
+        if over_responses(plan):
+            plan = replace(plan, responses=True, replay=REASONING)
         self.name = plan.name
         self.unmetered = plan.unmetered
         self._plan = plan
@@ -96,7 +105,7 @@ class LitellmModel:
         self.context_tokens: int | None = plan.context_tokens or listed
         self.notes: tuple[str, ...] = ()
         """What `look` has to say to the person, e.g. that Ollama chooses the window itself."""
-        self.sees = _listed_as_seeing(plan.name)
+        self.sees = _listed_as_seeing(plan.listed_name)
         self._manner = Manner(sees=self.sees)
 
     async def look(self) -> None:
@@ -114,8 +123,6 @@ class LitellmModel:
 
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """Ask once; see the table above for what is raised. Cancellation closes the connection."""
-        if self._info.get("mode") == "responses":
-            raise responses_only(self._plan)
         waits = Waits(self._patience, self._plan)
         manner = self._manner
         shown = False
@@ -153,18 +160,15 @@ class LitellmModel:
 
     async def _ask(self, view: View, on_text: Callable[[str], None], manner: Manner) -> Reply:
         watch = Watch()
-        answer = Assembly(on_text)
+        answer = ResponsesAssembly(on_text) if self._plan.responses else Assembly(on_text)
         patience = self._patience
-        client = self._client(watch, patience.silence_s * (5 if self._plan.unmetered else 1))
+        slow = self._plan.unmetered or self._plan.responses
+        silence_s = patience.silence_s * (5 if slow else 1) if manner.streams else patience.total_s
+        client = self._client(watch, silence_s)
         key = key_of(self._plan, self._env)
         try:
             async with client, asyncio.timeout(patience.total_s):
-                asked = request(
-                    self._plan, view, manner, client=client, key=key, total_s=patience.total_s
-                )
-                stream: Any = await litellm.acompletion(**asked)
-                async for chunk in stream:
-                    answer.add(chunk)
+                await self._answer(view, manner, answer, client, key)
         except TimeoutError:
             what = f"{self.name} was still answering after {patience.total_s:g} s"
             trouble = Unusable("cut", what)
@@ -180,6 +184,25 @@ class LitellmModel:
             # Raised out here, it does not carry litellm's exception and with it the request's key.
             raise scrubbed(trouble, key)
         return self._reply(view, answer, watch)
+
+    async def _answer(
+        self, view: View, manner: Manner, answer: Assembly, client: WatchedClient, key: str | None
+    ) -> None:
+        plan, total_s = self._plan, self._patience.total_s
+        if isinstance(answer, ResponsesAssembly):
+            asked = responses_request(plan, view, manner, total_s=total_s)
+            said: Any = await openai_client(plan, client, key).responses.create(**asked)
+            if not manner.streams:
+                answer.whole(said)
+                return
+        else:
+            asked = request(plan, view, manner, client=client, key=key, total_s=total_s)
+            said = await litellm.acompletion(**asked)
+        async for chunk in said:
+            answer.add(chunk)
+        if plan.responses and not answer.finish:
+            # Cut inside the last event, which says whether the answer is a whole one.
+            raise ValueError("the last event is not whole")
 
     def _client(self, watch: Watch, silence_s: float) -> WatchedClient:
         self._tls = self._tls or httpx.create_ssl_context()
@@ -214,12 +237,29 @@ class LitellmModel:
         return Reply(answer.text, calls, stop, usage, self.name, thinking)
 
 
+def over_responses(plan: ModelPlan) -> bool:
+    """Whether a model is asked over the Responses API: its name says so, or it is litellm's rule.
+
+    At any address that is what its list has under this API alone (gpt-5-codex, o3-pro). At OpenAI's
+    own and Azure's it is the newest, too, which over chat completions call tools only without
+    thinking; they go there with every request, as one that has tools could not use the reasoning
+    of one that had none. litellm's own function for it is not among those it promises to keep.
+    """
+    provider, _, model = plan.name.partition("/")
+    if plan.responses or provider not in {"openai", "azure"}:
+        return plan.responses
+    known: Any = litellm.model_cost
+    entry = known.get(model if provider == "openai" else plan.name, {})
+    newest = plan.listed and _NEWEST.match(model) is not None
+    return entry.get("mode") == "responses" or newest
+
+
 def _listed(plan: ModelPlan) -> dict[str, Any]:
     """What litellm's list says about the model; empty when it does not know this endpoint."""
     if not plan.listed:
         return {}
     with suppress(Exception):  # unknown models raise plain Exception; unknown is an answer here
-        return dict(litellm.get_model_info(plan.name))
+        return dict(litellm.get_model_info(plan.listed_name))
     return {}
 
 
@@ -245,11 +285,8 @@ def _listed_price(plan: ModelPlan, info: dict[str, Any]) -> Price | None:
 
 def _usage(view: View, answer: Assembly, watch: Watch) -> Usage:
     """Tokens as the provider counted them, else about one for three bytes (rather too many)."""
-    said = answer.usage
-    if watch.counted and said is not None and said.prompt_tokens:
-        details = getattr(said, "prompt_tokens_details", None)
-        cached = getattr(details, "cached_tokens", None) or 0
-        return Usage(said.prompt_tokens, said.completion_tokens or 0, cached)
+    if watch.counted and answer.usage is not None:
+        return answer.usage
     asked = str(messages_json(view.messages)) + str(tools_json(view.tools))
     pictures = sum(len(message.images) for message in view.messages) * TOKENS_PER_PICTURE
     return Usage(len(asked.encode("utf-8", "replace")) // 3 + pictures, answer.size // 3)

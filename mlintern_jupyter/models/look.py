@@ -111,7 +111,7 @@ def _headers(plan: ModelPlan, key: str | None) -> dict[str, str]:
 
 
 def _model(plan: ModelPlan) -> str:
-    return plan.name.partition("/")[2]
+    return plan.listed_name.partition("/")[2]
 
 
 def _root(plan: ModelPlan) -> str:

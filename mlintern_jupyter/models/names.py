@@ -92,6 +92,13 @@ class ModelPlan:
     """Whose catalogue tells context and price; empty: an OpenAI-compatible list of models."""
     folds: bool = False
     """Words of the user after a tool's result have to stand in the result (Mistral)."""
+    responses: bool = False
+    """Asked over OpenAI's Responses API: ``openai/responses/NAME``, or the client found out."""
+
+    @property
+    def listed_name(self) -> str:
+        """The name as lists have it."""
+        return self.name.replace("/responses/", "/", 1) if self.responses else self.name
 
 
 @cache
@@ -125,6 +132,8 @@ def resolve(
         return ModelPlan(name, name, name, None, None, False, False, price, context_tokens=context)
     prefix, slash, rest = name.partition("/")
     provider = providers().get(prefix)
+    responses = provider is not None and "responses" in provider and rest.startswith("responses/")
+    rest = rest.removeprefix("responses/") if responses else rest
     if provider is None or not slash or not rest.strip("/ "):
         raise _unknown(name, prefix, bool(slash))
     base = _base(name, provider, api_base, env)
@@ -154,6 +163,7 @@ def resolve(
         replay=_replay(provider, base),
         look=provider.get("look", ""),
         folds=any(family in name.lower() for family in _STRICT),
+        responses=responses,
     )
     present = bool(key_of(plan, env))
     if not present and not private and not plan.local:
@@ -242,7 +252,7 @@ def _base(
             )
         return None
     # People paste the address of the endpoint itself, too.
-    base = base.removesuffix("/chat/completions").removesuffix("/messages").rstrip("/")
+    base = re.sub(r"/(chat/completions|messages|responses)$", "", base).rstrip("/")
     parts = _address(base)
     if provider.get("base_suffix"):
         return base.removesuffix("/v1").removesuffix("/openai") + provider["base_suffix"]

@@ -27,13 +27,18 @@ from mlintern_jupyter.models.dialect import (
 from mlintern_jupyter.models.failures import Unusable
 from mlintern_jupyter.models.names import ModelPlan
 from mlintern_jupyter.models.quiet_litellm import AsyncHTTPHandler
+from mlintern_jupyter.models.responses_dialect import conversation_json, functions_json
 from mlintern_jupyter.models.stream_watch import WatchedClient
 
 _EFFORT_NOTE = "[this model calls tools only without thinking here; asking again]\n"
 _LIMIT_NOTE = "[the limit is called otherwise here; asking again]\n"
 _FILL_NOTE = "[reasoning is missed in earlier replies; asking again with blanks]\n"
 _THINKING_NOTE = "[earlier reasoning was refused; asking again without it]\n"
+_HIDDEN_NOTE = "[this model does not hand out its reasoning; asking again without]\n"
+_WHOLE_NOTE = "[this model answers in one piece; asking again]\n"
 _BLIND_NOTE = "[the pictures were refused; asking again without them]\n"
+_LEAST_OUTPUT = 16
+"""The Responses API refuses less."""
 # Older ones would send the option to the provider.
 _KNOWS_BRIDGE = tuple(map(int, metadata.version("litellm").split(".")[:2])) >= (1, 106)
 
@@ -53,6 +58,8 @@ class Manner:
     """The model may think; OpenAI's newest refuse tools over chat completions if they do."""
     limit: str = "max_tokens"
     """What the field for the longest answer is called."""
+    streams: bool = True
+    """The Responses API answers in pieces; some of its models only do in one."""
 
     def way(self, plan: ModelPlan) -> Way:
         """How the conversation is spelled."""
@@ -73,6 +80,10 @@ class Manner:
             return replace(self, thinks=False), _EFFORT_NOTE
         if refusal.param == "max_tokens" and self.limit == "max_tokens":
             return replace(self, limit="max_completion_tokens"), _LIMIT_NOTE
+        if refusal.param == "include" and self.replays:
+            return replace(self, replays=False), _HIDDEN_NOTE
+        if refusal.param == "stream" and plan.responses and self.streams:
+            return replace(self, streams=False), _WHOLE_NOTE
         way = self.way(plan)
         wants_all = plan.name.startswith("deepseek/") and not self.left_out
         if wants_all and not self.fills and _lacks(view, way):
@@ -116,7 +127,7 @@ def request(
         "client": _wrapped(plan, client, key),
     }
     if _KNOWS_BRIDGE:
-        # The Responses API takes no client of ours: its streams could not be watched.
+        # Who is asked over the Responses API is decided before; that way goes past our client.
         made["_skip_responses_api_bridge"] = True
     if not plan.own_auth:
         made["api_key"] = key or "none-needed"
@@ -129,12 +140,36 @@ def request(
     return made
 
 
+def responses_request(
+    plan: ModelPlan, view: View, manner: Manner, *, total_s: float
+) -> dict[str, Any]:
+    """The arguments of ``responses.create`` of the openai client."""
+    made: dict[str, Any] = {
+        "model": plan.route.removeprefix("openai/"),
+        **conversation_json(view.messages, manner.way(plan)),
+        "max_output_tokens": max(view.max_output_tokens, _LEAST_OUTPUT),
+        "stream": manner.streams,
+        "store": False,
+        "timeout": total_s,
+    }
+    if manner.replays:
+        made["include"] = ["reasoning.encrypted_content"]
+    if view.tools:
+        made["tools"] = functions_json(view.tools)
+    return made
+
+
+def openai_client(plan: ModelPlan, client: WatchedClient, key: str | None) -> openai.AsyncOpenAI:
+    """The watched client in the wrapping of OpenAI's own."""
+    return openai.AsyncOpenAI(
+        api_key=key or "none-needed", base_url=plan.api_base, http_client=client, max_retries=0
+    )
+
+
 def _wrapped(plan: ModelPlan, client: WatchedClient, key: str | None) -> Any:
     """The watched client in the wrapping litellm wants: one kind a route, anything else ignored."""
     if plan.route.startswith("openai/"):
-        return openai.AsyncOpenAI(
-            api_key=key or "none-needed", base_url=plan.api_base, http_client=client, max_retries=0
-        )
+        return openai_client(plan, client, key)
     # The transport only keeps the handler from making a client of its own.
     handler = AsyncHTTPHandler(transport=httpx.AsyncBaseTransport())
     handler.client = client

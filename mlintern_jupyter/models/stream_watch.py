@@ -10,8 +10,8 @@ The same client keeps a key where it belongs: whatever litellm or the openai cli
 ask, a request leaves for the allowed address or not at all, and a redirect is never followed.
 
 End markers: OpenAI ``[DONE]`` or a finish reason that is not null (`transformers serve` sends no
-``[DONE]``), Anthropic ``message_stop``, Gemini ``finishReason``, Ollama ``done``, Bedrock
-``messageStop``.
+``[DONE]``), ``response.completed`` or ``response.incomplete`` of its Responses API, Anthropic
+``message_stop``, Gemini ``finishReason``, Ollama ``done``, Bedrock ``messageStop``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import httpx
 
 _KEPT_ERROR_BYTES = 16_384
 _LONGEST_LINE = 4_000_000
+_END_TYPES = frozenset({"message_stop", "response.completed", "response.incomplete"})
 _BEDROCK_TYPE = "application/vnd.amazon.eventstream"
 
 
@@ -42,7 +43,7 @@ class Watch:
         self.broken: httpx.TransportError | None = None
         """Why no server answered, or why the bytes stopped."""
         self.error_body = b""
-        """Beginning of the body when it is not a stream of events."""
+        """The body, or its beginning, when it is not a stream of events."""
         self.stream_error: dict[str, Any] | None = None
         """An error object the server sent inside a stream."""
         self.strayed = ""
@@ -63,8 +64,10 @@ class Watch:
 
     def feed(self, data: bytes) -> None:
         """Take note of raw bytes, cut anywhere."""
-        if len(self.error_body) < _KEPT_ERROR_BYTES and not self.is_stream:
-            self.error_body += data[:_KEPT_ERROR_BYTES]
+        # What was answered in one piece tells only as a whole how it ended.
+        kept = _LONGEST_LINE if self.status == 200 else _KEPT_ERROR_BYTES
+        if len(self.error_body) < kept and not self.is_stream:
+            self.error_body += data[:kept]
         if _BEDROCK_TYPE in self.headers.get("content-type", ""):
             self._feed_frames(data)
             return
@@ -80,6 +83,9 @@ class Watch:
         if self._line and _BEDROCK_TYPE not in self.headers.get("content-type", ""):
             self._read_line(self._line)
             self._line = b""
+        whole = self._error_object() if self.status == 200 and not self.is_stream else None
+        if whole is not None and whole.get("object") == "response":
+            self._read_event({"type": f"response.{whole.get('status')}", "response": whole})
 
     @property
     def is_stream(self) -> bool:
@@ -160,11 +166,11 @@ class Watch:
             self._read_event(event)
 
     def _read_event(self, event: dict[str, Any]) -> None:
-        if event.get("error"):
-            self.stream_error = event
+        if error := _failure(event):
+            self.stream_error = error
             self.complete = False
             return
-        inner = _object(event.get("message")) or {}
+        inner = _object(event.get("message")) or _object(event.get("response")) or {}
         used = event.get("usage") or inner.get("usage") or event.get("usageMetadata")
         self.counted |= bool(used) or "prompt_eval_count" in event
         choices = _objects(event.get("choices"))
@@ -173,7 +179,7 @@ class Watch:
             self.reasoning_details += _objects(delta.get("reasoning_details"))
         finish = any(choice.get("finish_reason") for choice in choices)
         finish |= any(part.get("finishReason") for part in _objects(event.get("candidates")))
-        if finish or event.get("type") == "message_stop" or event.get("done") is True:
+        if finish or event.get("type") in _END_TYPES or event.get("done") is True:
             self.complete = self.stream_error is None
 
     def _feed_frames(self, data: bytes) -> None:
@@ -270,6 +276,15 @@ def _object(value: Any) -> dict[str, Any] | None:
 def _objects(value: Any) -> list[dict[str, Any]]:
     items = cast("list[Any]", value) if isinstance(value, list) else []
     return [found for item in items if (found := _object(item)) is not None]
+
+
+def _failure(event: dict[str, Any]) -> dict[str, Any] | None:
+    """The error an event brings, in the shape that errors have everywhere else."""
+    if event.get("error"):
+        return event
+    if event.get("type") == "response.failed":
+        return {"error": (_object(event.get("response")) or {}).get("error") or {}}
+    return {"error": event} if event.get("type") == "error" else None
 
 
 def _message(said: dict[str, Any]) -> str:

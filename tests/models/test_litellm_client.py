@@ -382,13 +382,6 @@ def test_an_unlisted_model_or_address_has_an_unknown_price(name: str, api_base: 
     assert LitellmModel(plan).price is None
 
 
-def test_a_model_of_the_responses_api_is_refused_with_a_way_round() -> None:
-    plan = resolve("openai/gpt-5-pro", api_base=None, price=None, env={"OPENAI_API_KEY": "x"})
-    error = failure("", plan)
-    assert "Responses API" in error.what
-    assert "openrouter/" in error.do
-
-
 def test_nothing_is_printed_whatever_happens(capfd: pytest.CaptureFixture[str]) -> None:
     faults = (Fault(status=500), Fault(cut_after=400), Fault(status=400))
     server = ScriptedServer([Turn("x" * 50, faults=faults)])

@@ -58,6 +58,23 @@ def test_every_provider_in_the_table_resolves_with_its_example() -> None:
         assert plan.unmetered == plan.local
 
 
+@pytest.mark.parametrize(
+    ("typed", "route", "asked"),
+    [
+        ("openai/responses/my/model:8b", "openai/my/model:8b", True),
+        ("azure/responses/deployment", "openai/deployment", True),
+        ("openai/responses", "openai/responses", False),
+        ("openai/responses-model", "openai/responses-model", False),
+        ("huggingface/responses/model", "openai/responses/model", False),
+    ],
+)
+def test_a_word_before_the_model_asks_for_the_responses_api(
+    typed: str, route: str, asked: bool
+) -> None:
+    plan = resolve(typed, api_base=None, price=None, env=KEYS)
+    assert (plan.name, plan.route, plan.responses) == (typed, route, asked)
+
+
 def test_a_missing_key_names_the_variable_and_where_to_get_one() -> None:
     with pytest.raises(UsageError) as caught:
         plan_for("anthropic/claude-sonnet-4-5")
@@ -74,6 +91,7 @@ def test_a_missing_key_names_the_variable_and_where_to_get_one() -> None:
         ("gpt-5.1", "did you mean openai/gpt-5.1?"),
         ("openai", "name a model after the prefix"),
         ("openai/", "name a model after the prefix"),
+        ("openai/responses/", "name a model after the prefix"),
         ("zzz/model", "Providers: anthropic"),
         ("", "provider/model"),
     ],
@@ -129,6 +147,7 @@ def test_a_price_that_was_said_makes_a_private_address_metered() -> None:
         ("ollama/m", None, "http://localhost:11434/v1"),
         ("azure/m", None, "https://mine.openai.azure.com/openai/v1"),
         ("openai/m", "http://localhost:8000/v1/chat/completions", "http://localhost:8000/v1"),
+        ("openai/m", "http://localhost:8000/v1/responses", "http://localhost:8000/v1"),
         ("anthropic/m", "http://localhost:8000/v1/messages", "http://localhost:8000"),
         ("gemini/m", None, "https://generativelanguage.googleapis.com/v1beta"),
         ("gemini/m", "http://localhost:8000/", "http://localhost:8000/v1beta"),

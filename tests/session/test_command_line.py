@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
+from mlintern_jupyter.testing.strict_responses import encrypted
 
 RUN = [sys.executable, "-m", "mlintern_jupyter", "run"]
 UNATTENDED = ["--mode", "unattended", "--budget", "1"]
@@ -106,6 +108,21 @@ def test_a_whole_run_against_a_scripted_server(tmp_path: Path) -> None:
     assert [c.source for c in notebook.cells][-2:] == ["## A look", "print(6 * 7)"]
     assert notebook.cells[-1].outputs[0].text == "42\n"
     assert Path(answer["ledger"]).is_file()
+
+
+def test_a_whole_run_over_the_responses_api_sends_reasoning_back(tmp_path: Path) -> None:
+    work = [replace(turn, thinking=f"Thought {n}.") for n, turn in enumerate(WORK)]
+    with ScriptedServer(work) as server:
+        model = ["--model", "openai/responses/scripted", *asking(server)[2:]]
+        done = mlintern(tmp_path, "look at it", "--notebook", "out.ipynb", *model)
+        assert {request.path for request in server.requests} == {"/v1/responses"}
+        last = server.requests[-1].body["input"]
+    assert done.returncode == 0, done.stderr
+    assert answer_of(done)["steps"] == len(WORK)
+    hidden = [item["encrypted_content"] for item in last if item["type"] == "reasoning"]
+    assert hidden == [encrypted(turn.thinking) for turn in work[:-1]]
+    notebook = nbformat.read(answer_of(done)["notebook"], as_version=4)
+    assert notebook.cells[-1].outputs[0].text == "42\n"
 
 
 def test_a_limit_exits_with_3_and_says_which(tmp_path: Path) -> None:
