@@ -56,7 +56,7 @@ class ResponsesAssembly(Assembly):
             call = self._call_at(index)
             call.id, call.name = item.call_id, item.name
             if done:
-                call.arguments = item.arguments
+                call.arguments = item.arguments or call.arguments
                 self._place(self._calls.index(call))
         elif item.type == "message" and done:
             # Some servers bring a message whole.

@@ -22,7 +22,7 @@ from engine_rig import engine
 
 import mlintern_jupyter.bench.nano as nano
 from mlintern_jupyter.events import TurnEnded
-from mlintern_jupyter.messages import Message, View
+from mlintern_jupyter.messages import Message, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.failures import Patience
 from mlintern_jupyter.models.litellm_client import LitellmModel
 from mlintern_jupyter.models.names import resolve
@@ -33,6 +33,7 @@ pytestmark = [
 ]
 MODEL = Path(nano.__file__).parent / "base"
 VIEW = View((Message("user", "The capital of"),), (), 24)
+ADD = ToolSpec("add", "Add.", {"type": "object", "properties": {"a": {"type": "integer"}}})
 START_S = 240
 
 
@@ -70,9 +71,9 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -
             time.sleep(0.2)
 
 
-@pytest.mark.parametrize("name", [f"openai/{MODEL}", f"vllm/{MODEL}"])
-def test_an_answer_is_whole_and_counted(base_url: str, name: str) -> None:
-    plan = resolve(name, api_base=base_url, price=None, env={})
+@pytest.mark.parametrize("prefix", ["openai", "vllm", "openai/responses"])
+def test_an_answer_is_whole_and_counted(base_url: str, prefix: str) -> None:
+    plan = resolve(f"{prefix}/{MODEL}", api_base=base_url, price=None, env={})
     pieces: list[str] = []
     # Asked again, a stream that was taken for a cut one would show here.
     model = LitellmModel(plan, Patience(restarts=0, retries=0))
@@ -82,6 +83,21 @@ def test_an_answer_is_whole_and_counted(base_url: str, name: str) -> None:
     assert 1 <= reply.usage.input_tokens < 100
     assert 1 <= reply.usage.output_tokens <= 24
     assert model.unmetered
+
+
+@pytest.mark.parametrize("prefix", ["openai", "openai/responses"])
+def test_a_conversation_with_a_call_and_its_result_is_accepted(base_url: str, prefix: str) -> None:
+    call = ToolCall("call_1", "add", '{"a": 1}')
+    messages = (
+        Message("system", "Be brief."),
+        Message("user", "1 + 2?"),
+        Message("assistant", "Adding.", (call,)),
+        Message("tool", "3", call_id="call_1"),
+    )
+    plan = resolve(f"{prefix}/{MODEL}", api_base=base_url, price=None, env={})
+    model = LitellmModel(plan, Patience(restarts=0, retries=0))
+    reply = asyncio.run(model.complete(View(messages, (ADD,), 24), lambda _: None))
+    assert reply.usage.input_tokens > 10
 
 
 def test_it_sends_no_end_marker(base_url: str) -> None:
