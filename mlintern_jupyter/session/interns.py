@@ -105,10 +105,10 @@ class Interns:
 
     def _busy(self, known: SessionFolder | None, source: str) -> str:
         assert self.session is not None
-        state = self.session.state
-        same = known is not None and known.session == state.session
-        if same and unstamped(source) == unstamped(state.turn_source):
-            return card_text(state, "`%intern next` goes on." if self.steps.active else "")
+        with self.session.reading() as state:
+            same = known is not None and known.session == state.session
+            if same and unstamped(source) == unstamped(state.turn_source):
+                return card_text(state, "`%intern next` goes on." if self.steps.active else "")
         return (
             f"the intern is at work on {state.goal!r} (session {state.session});"
             " nothing was started.\n"
@@ -211,8 +211,10 @@ class Interns:
         """Where the intern of this notebook stands, or how to begin."""
         if self.session is None:
             return "no session in this kernel. `%%intern <goal>` starts one; `%intern sessions`"
-        card = card_text(self.session.state, f"record: {self.session.folder}")
-        return "\n\n".join(part for part in (card, self.verbs.questions()) if part)
+        # Both of one moment: a question that comes in between would be in one of them only.
+        with self.session.reading() as state:
+            card = card_text(state, f"record: {self.session.folder}")
+            return "\n\n".join(part for part in (card, self.verbs.questions()) if part)
 
     def resume(self, name: str) -> str | Shown:
         """Go on with an unfinished session; the only way, besides the CLI, that spends again."""

@@ -60,7 +60,8 @@ class Stepping:
             return "\n\n".join(ask_text(ask) for ask in asks)
         if session.working and held:
             return f"the intern is held: {held}. `%intern continue` lets it go on"
-        return card_text(session.state, f"record: {session.folder}")
+        with session.reading():
+            return card_text(state, f"record: {session.folder}")
 
     def skip(self, reason: str) -> str:
         """Refuse the code cell that waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from copy import copy
 from pathlib import Path
 
@@ -149,6 +150,15 @@ class HandPeer:
         """Interrupt a cell that runs, and return its reply."""
         self.manager.interrupt_kernel()
         return self.reply(msg_id)
+
+    def recorded(self, kind, **fields):
+        """Wait for a fact that a replay brings: of a flood iopub drops some, maybe the last."""
+        end = time.monotonic() + 60
+        while not any(
+            fact["type"] == kind and fields.items() <= fact.items() for fact in self.facts()
+        ):
+            assert time.monotonic() < end, f"never recorded: {kind} {fields}"
+            time.sleep(0.2)
 
     def heard(self, kind, **fields):
         """Wait for a fact of a type."""

@@ -57,7 +57,7 @@ class TestPages:
 
     def test_of_two_thousand_facts_are_complete_and_small_on_a_kernel(self, loaded):
         loaded.start("flood")
-        loaded.heard("Steered", text="done")
+        loaded.recorded("Steered", text="done")
         messages, pages, more = [], 0, True
         while more:
             reply = loaded.hello(messages[-1]["seq"] if messages else 0)
