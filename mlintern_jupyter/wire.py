@@ -14,7 +14,7 @@ from typing import Any, Literal
 from mlintern_jupyter.cells import CellView, NewCell
 from mlintern_jupyter.views import KernelView
 
-WIRE_VERSION = 4
+WIRE_VERSION = 5
 COMM_ID = "mlintern"
 CONTROL_REQUEST = "mlintern_request"
 CONTROL_REPLY = "mlintern_reply"
@@ -152,6 +152,8 @@ class Hello:
     """Name of the page that survives its reload; empty for a peer that is always alone."""
     take_lead: bool = False
     """The person said "Follow here"."""
+    whole: bool = False
+    """With everything a page shows (``HelloReply.status``): one question less after a reload."""
     version: str = ""
     """Version of the package this peer was built with, to be named if the wires differ."""
     kind: Literal["hello"] = "hello"
@@ -249,6 +251,22 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class StatusReply:
+    """The reply to AskStatus."""
+
+    seq: int
+    """Read before it was computed: a page that saw less has lost a message."""
+    boot: str
+    active: tuple[str, ...]
+    """Sessions at work."""
+    wanted: tuple[str, ...]
+    """Cells a step waits for that only a person can run."""
+    leads: bool
+    view: KernelView | None = None
+    ok: Literal[True] = True
+
+
+@dataclass(frozen=True)
 class HelloReply:
     """The reply to Hello."""
 
@@ -262,22 +280,8 @@ class HelloReply:
     """Messages of ``ToPeer`` as they were said, oldest first, at most ``PAGE_BYTES`` of them."""
     more: bool
     """Say Hello again from the last of these on."""
-    ok: Literal[True] = True
-
-
-@dataclass(frozen=True)
-class StatusReply:
-    """The reply to AskStatus."""
-
-    seq: int
-    """Read before it was computed: a page that saw less has lost a message."""
-    boot: str
-    active: tuple[str, ...]
-    """Sessions at work."""
-    wanted: tuple[str, ...]
-    """Cells a step waits for that only a person can run."""
-    leads: bool
-    view: KernelView | None = None
+    status: StatusReply | None = None
+    """As of now, later than the messages."""
     ok: Literal[True] = True
 
 

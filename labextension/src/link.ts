@@ -7,7 +7,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { Transport } from './transport';
 import type { Connection, IProblem } from './tokens';
-import type { IKernelView, Reply, Said, ToKernel } from './wire';
+import type { IKernelView, IStatusReply, Reply, Said, ToKernel } from './wire';
 
 export type ILinkKernel = Pick<
   Kernel.IKernelConnection,
@@ -87,6 +87,7 @@ export class Link implements IDisposable {
     this._kernel = kernel;
     this._transport = new Transport(kernel, this.tab);
     this._transport.heard.connect(this.onHeard, this);
+    this._transport.told.connect(this.onTold, this);
     this._transport.standingChanged.connect(this.onStanding, this);
     kernel.statusChanged.connect(this.onStatus, this);
     kernel.connectionStatusChanged.connect(this.onConnectionStatus, this);
@@ -133,22 +134,37 @@ export class Link implements IDisposable {
     if (transport !== this._transport || !this.isAnswered) {
       return;
     }
-    let isAtWork = true;
     if (reply?.ok && 'active' in reply) {
-      this._unanswered = 0;
-      transport.setLeads(reply.leads);
-      isAtWork = reply.active.length > 0;
-      if (reply.view) {
-        isAtWork ||= works(reply.view);
-        this._viewed.emit(reply.view);
-      }
-    } else if (reply === null && ++this._unanswered >= UNANSWERED) {
+      this.onTold(transport, reply);
+      return;
+    }
+    if (reply === null && ++this._unanswered >= UNANSWERED) {
       this._unanswered = 0;
       await transport.hello();
     }
-    this.calm();
+    this.askLater(AT_WORK_MS);
+  }
+
+  private onTold(transport: Transport, status: IStatusReply): void {
+    this._unanswered = 0;
+    transport.setLeads(status.leads);
+    let isAtWork = status.active.length > 0;
+    if (status.view) {
+      isAtWork ||= works(status.view);
+      this._viewed.emit(status.view);
+    }
+    if (transport.last <= status.seq) {
+      // It tells of everything that asked for it.
+      clearTimeout(this._soon);
+      this._soon = undefined;
+    }
+    this.askLater(isAtWork ? AT_WORK_MS : AT_REST_MS);
+  }
+
+  private askLater(ms: number): void {
+    clearTimeout(this._later);
     if (this.isAnswered) {
-      this._later = setTimeout(() => void this.ask(), isAtWork ? AT_WORK_MS : AT_REST_MS);
+      this._later = setTimeout(() => void this.ask(), ms);
     }
   }
 
@@ -226,8 +242,7 @@ export class Link implements IDisposable {
     this.stand(transport.standing);
     if (this.isAnswered) {
       this._retries = 0;
-      // A page that was loaded again shows nothing before it knows.
-      void this.ask();
+      this.askSoon();
     } else {
       this.calm();
     }

@@ -18,6 +18,7 @@ import {
   VERSION,
   WIRE_VERSION,
   type IHelloReply,
+  type IStatusReply,
   type Reply,
   type Said,
   type ToKernel
@@ -50,12 +51,22 @@ export class Transport implements IDisposable {
     return this._heard;
   }
 
+  /** How all stands, once to each who is greeted anew; later messages may be here before it. */
+  get told(): ISignal<this, IStatusReply> {
+    return this._told;
+  }
+
   get standingChanged(): ISignal<this, Standing> {
     return this._standingChanged;
   }
 
   get standing(): Standing {
     return this._standing;
+  }
+
+  /** Number of the last message that was given on. */
+  get last(): number {
+    return this._sequence.last;
   }
 
   /** Why the kernel refused the last Hello. */
@@ -174,6 +185,7 @@ export class Transport implements IDisposable {
         boot: this._sequence.boot,
         tab: this.tab,
         take_lead: takeLead,
+        whole: !this.answered,
         version: VERSION
       });
       if (this._isDisposed) {
@@ -185,7 +197,11 @@ export class Transport implements IDisposable {
       } else if (!reply.ok) {
         this.stand('mismatch');
       } else {
+        const { status } = reply as IHelloReply;
         this.welcome(reply as IHelloReply);
+        if (status) {
+          this._told.emit(status);
+        }
       }
     }
   }
@@ -292,6 +308,7 @@ export class Transport implements IDisposable {
   }
 
   private _heard = new Signal<this, Said>(this);
+  private _told = new Signal<this, IStatusReply>(this);
   private _standingChanged = new Signal<this, Standing>(this);
   private _standing: Standing = 'unknown';
   private _refusal: IProblem | null = null;

@@ -4,7 +4,7 @@
  */
 
 export const VERSION = '0.1.0';
-export const WIRE_VERSION = 4;
+export const WIRE_VERSION = 5;
 export const COMM_ID = 'mlintern';
 export const CONTROL_REQUEST = 'mlintern_request';
 export const CONTROL_REPLY = 'mlintern_reply';
@@ -197,6 +197,8 @@ export interface IHello {
   tab: string;
   /** The person said "Follow here". */
   take_lead: boolean;
+  /** With everything a page shows (`HelloReply.status`): one question less after a reload. */
+  whole: boolean;
   /** Version of the package this peer was built with, to be named if the wires differ. */
   version: string;
   kind: 'hello';
@@ -293,6 +295,8 @@ export interface IHelloReply {
   messages: Said[];
   /** Say Hello again from the last of these on. */
   more: boolean;
+  /** As of now, later than the messages. */
+  status: IStatusReply | null;
   ok: true;
 }
 

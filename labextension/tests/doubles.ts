@@ -64,12 +64,25 @@ export class FakeKernel implements ILinkKernel {
       const rest = this.said.filter(said => said.seq > seen);
       const messages = rest.slice(0, this.pageSize);
       const more = rest.length > messages.length;
-      return { wire: WIRE_VERSION, leads: this.leads, messages, more } as IHelloReply;
+      const status = message.whole ? this.standing() : null;
+      return { wire: WIRE_VERSION, leads: this.leads, messages, more, status } as IHelloReply;
     }
     if (message.kind === 'status') {
-      return { active: [], wanted: [], leads: this.leads, view: this.view } as unknown as IStatusReply;
+      return this.standing();
     }
     return {};
+  }
+
+  private standing(): IStatusReply {
+    return {
+      ok: true,
+      seq: this.last,
+      boot: this.boot,
+      active: [],
+      wanted: [],
+      leads: this.leads,
+      view: this.view
+    };
   }
 
   /** Number a message; `lost` keeps it from arriving. */

@@ -91,14 +91,48 @@ describe('a notebook', () => {
 });
 
 describe('the status', () => {
-  it('is asked for at once, and again at rest every ten seconds', async () => {
-    const { questions } = linked();
+  it('comes with the greeting, and is asked for at rest every ten seconds', async () => {
+    const { kernel, questions } = linked();
     await settle();
-    expect(questions()).toBe(1);
+    expect(kernel.hellos().map(hello => hello.whole)).toEqual([true]);
     await settle(9999);
-    expect(questions()).toBe(1);
+    expect(questions()).toBe(0);
     await settle(1);
+    expect(questions()).toBe(1);
+    expect(kernel.hellos()).toHaveLength(1);
+  });
+
+  it('that came with the greeting is told after the cells it speaks of', async () => {
+    const kernel = new FakeKernel();
+    kernel.say({ kind: 'insert', cell: { id: 'a' } }, true);
+    kernel.view = view({ cell_ids: ['a'], pending: [] });
+    const { link, questions } = linked(kernel);
+    const order: string[] = [];
+    link.heard.connect((_, said) => order.push(said.kind));
+    link.viewed.connect(() => order.push('view'));
+    await settle(1000);
+    expect(order).toEqual(['insert', 'view']);
+    // What was replayed is in it.
+    expect(questions()).toBe(0);
+  });
+
+  it('that is older than a fact is asked for again', async () => {
+    const kernel = new FakeKernel();
+    const { questions } = linked(kernel);
+    await settle(10_000);
+    expect(questions()).toBe(1);
+    kernel.answer = message => {
+      const reply = { ...kernel.reply(message), seq: kernel.last };
+      if (questions() === 2) {
+        // The fact is here before the reply that does not know it.
+        kernel.say(fact());
+      }
+      return reply;
+    };
+    await settle(10_000);
     expect(questions()).toBe(2);
+    await settle(150);
+    expect(questions()).toBe(3);
   });
 
   it('is asked for every two seconds while something is at work or waits', async () => {
@@ -106,10 +140,10 @@ describe('the status', () => {
     kernel.view = view({ running: true, pending: [] });
     const { questions } = linked(kernel);
     await settle(150 + 4000);
-    expect(questions()).toBe(3);
+    expect(questions()).toBe(2);
     kernel.view = view({ running: false, pending: [{ cell_id: 'a' } as never] });
     await settle(4000);
-    expect(questions()).toBe(5);
+    expect(questions()).toBe(4);
   });
 
   it('follows a burst of facts with one question, and does not wait for its end', async () => {
@@ -128,7 +162,9 @@ describe('the status', () => {
     const { kernel, link } = linked();
     const seen: unknown[] = [];
     link.viewed.connect((_, view) => seen.push(view));
+    await settle();
     kernel.view = view();
+    kernel.say(fact());
     await settle(150);
     expect(seen).toEqual([view()]);
   });

@@ -110,12 +110,16 @@ class Answers:
         messages, more, last = self._outbox.page(
             message.get("last_seq", 0), message.get("boot", "")
         )
+        status = None
+        if message.get("whole"):
+            status = {"ok": True, "boot": self._outbox.boot, **self._standing(message)}
         return {
             "wire": WIRE_VERSION,
             "seq": last,
             "leads": self._leader.leads(tab),
             "messages": messages,
             "more": more,
+            "status": status,
         }
 
     def _standing(self, message: dict[str, Any]) -> dict[str, Any]:

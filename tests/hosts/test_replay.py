@@ -118,6 +118,14 @@ class TestTheWholeStatus:
         assert reply["view"]["jobs"][0]["curve"] == [[1, 2.5], [2, None]]
         assert (reply["active"], reply["wanted"], reply["leads"]) == ([], [], True)
 
+    def test_comes_with_the_greeting_of_a_page_that_asks_for_it(self, loaded):
+        assert loaded.hello()["status"] is None
+        reply = loaded.hello(whole=True, tab="page")
+        told = reply["status"]
+        assert told["view"] == loaded.status(whole=True)["view"]
+        assert (told["ok"], told["seq"], told["boot"]) == (True, reply["seq"], reply["boot"])
+        assert (told["active"], told["leads"]) == ([], reply["leads"])
+
     def test_is_answered_while_a_cell_runs(self, loaded):
         busy = loaded.begin("import time\nwhile True: time.sleep(.05)")
         assert loaded.status(whole=True)["view"]["folder"] == "/folder"
