@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from notebook_page import NotebookPage
-from playwright.sync_api import Browser, BrowserContext, Page
+from notebook_page import WAIT_S, NotebookPage
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from real_lab import Lab, chromium, serve
 
 VIEWPORT = {"width": 1280, "height": 900}
+expect.set_options(timeout=WAIT_S * 1000)
 
 
 @pytest.fixture(scope="session")

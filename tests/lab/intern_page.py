@@ -155,6 +155,10 @@ class InternPage:
         """Ids of the cells that wait for the person."""
         return [pending["cell_id"] for pending in self.view()["pending"]]
 
+    def until_waiting(self, *cell_ids: str) -> None:
+        """Wait until these cells, and no others, wait for the person."""
+        self.until(lambda: self.waiting() == list(cell_ids), f"{cell_ids} wait")
+
     def state(self) -> SessionState:
         """The fold over the ledger as it is on disk."""
         found = list((self.folder / "intern_runs").glob("*/ledger.jsonl"))

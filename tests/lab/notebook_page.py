@@ -153,6 +153,14 @@ class NotebookPage:
         self.command("docmanager:save")
         self.wait_for("testing.panel(path).context.model.dirty === false", "saved")
 
+    def wait_printed(self, cell_id: str, text: str) -> None:
+        """Wait until all that a cell printed is this: it comes by another way than its mark."""
+        printed = "o => o.output_type === 'stream' ? [o.text].flat().join('') : ''"
+        outputs = f"cells.find(c => c.id === '{cell_id}')?.outputs"
+        self.wait_for(
+            f"{outputs}?.map({printed}).join('') === {json.dumps(text)}", f"{cell_id} says {text!r}"
+        )
+
     # Kernel -------------------------------------------------------------------------------------
 
     def kernel_status(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -79,7 +80,7 @@ def test_after_a_reload_while_a_cell_trains_all_is_back_before_it_ends(desk):
         at.until(lambda: at.facts(Steered), "the words reach the kernel while it is busy")
         # Words wake the intern; its next cell is proposed while this one trains.
         following = at.proposed("print('next')")
-        assert at.waiting() == [following]
+        at.until_waiting(following)
         assert "trained" not in at.answer(2)
         let_go(at)
         at.wait_mark(cell_id, "done")
@@ -91,7 +92,7 @@ def test_after_a_reload_while_a_cell_trains_all_is_back_before_it_ends(desk):
         assert at.ended().status == "completed"
         at.notebook.reload()
         at.until(lambda: "next" in at.notebook.cell(following).text, "unsaved outputs are back")
-        assert "trained" in at.notebook.cell(cell_id).text
+        wait_for_text(at, cell_id, "trained")
     assert [c.source for c in at.notebook.cells()[2:]] == [TRAINS, "print('next')"]
     assert [fact.text for fact in at.facts(Steered)] == ["look at the loss"]
 
@@ -233,7 +234,7 @@ def test_marks_of_a_session_that_is_not_open_say_so_and_start_nothing(desk):
     at.notebook.open()
     for cell_id in (one, trains):
         at.sees(edge(at, cell_id))
-        assert (edge(at, cell_id).get_attribute("title") or "").startswith(SAW_CLOSED)
+        expect(edge(at, cell_id)).to_have_attribute("title", re.compile(f"^{SAW_CLOSED}"))
         expect(at.bar(cell_id)).to_have_count(0)
     assert at.mark(one)["state"] == "done"
     assert at.mark(trains)["state"] in {"proposed", "queued", "running"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from intern_page import LOAD, Desk, InternPage, proposes
 from life_page import (
@@ -111,7 +113,7 @@ def test_a_renamed_notebook_goes_on_and_its_copies_start_nothing(desk):
 
         # A copy beside it finds the same record, and the kernel that writes it.
         copy = copied(at, at.folder / "copy.ipynb")
-        assert (edge(copy, cell_id).get_attribute("title") or "").startswith(SAW_CLOSED)
+        expect(edge(copy, cell_id)).to_have_attribute("title", re.compile(f"^{SAW_CLOSED}"))
         run_in_turn(copy, copy.notebook.ids()[:2])
         shown = str(copy.notebook.cell(magic).outputs)
         assert f"%intern resume {session}" in shown

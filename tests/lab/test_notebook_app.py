@@ -27,13 +27,13 @@ def test_in_notebook_7_a_cell_is_proposed_reviewed_and_run_and_a_reload_finds_it
         at = desk.begin(server, below=["# mine"])
         page = at.notebook.page
         first = at.proposed("print(6 * 7)")
-        assert "the answer" in at.bar(first).inner_text()
+        expect(at.bar(first)).to_contain_text("the answer")
         button = page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Intern")
         expect(button).to_have_accessible_name("Intern, Waits for you, step 1, 1 to review")
         at.press(first, "Run")
         assert "42" in at.answer(2)
         at.wait_mark(first, "done")
-        assert at.notebook.cell(first).text == "42\n"
+        at.notebook.wait_printed(first, "42\n")
 
         second = at.proposed("print('next')")
         expect(button).to_have_accessible_name("Intern, Waits for you, step 2, 1 to review")
@@ -51,7 +51,7 @@ def test_in_notebook_7_a_cell_is_proposed_reviewed_and_run_and_a_reload_finds_it
         assert "next" in at.answer(3)
         assert at.ended().status == "completed"
         expect(button).to_have_accessible_name("Intern, Finished, step 3")
-        assert at.notebook.cell(second).text == "next\n"
+        at.notebook.wait_printed(second, "next\n")
     assert at.notebook.ids()[2:4] == [first, second]
     assert at.notebook.cells()[-1].source == "# mine"
     assert [said for said in at.notebook.errors if said not in NOTEBOOKS_OWN] == []

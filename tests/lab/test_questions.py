@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from intern_page import InternPage
+from life_page import wait_for_text
 from notebook_page import write_notebook
 from playwright.sync_api import expect
 from test_access import DARK, LIGHT, Keyboard, faults, named, wear
@@ -60,7 +61,8 @@ def test_a_question_shows_what_would_happen_and_hides_nothing_and_a_click_allows
     status = at.notebook.page.locator(".jp-mlintern-Status:visible").first
     expect(status).to_contain_text("1 question")
     page = at.notebook.page
-    assert {"Allow once: hub_one", "Refuse: hub_one"} <= set(named(page))
+    wanted = {"Allow once: hub_one", "Refuse: hub_one"}
+    at.until(lambda: wanted <= set(named(page)), "both buttons are there")
     for theme in (LIGHT, DARK):
         wear(page, theme)
         assert faults(page) == [], theme
@@ -105,7 +107,7 @@ def test_a_person_with_a_keyboard_alone_refuses_and_says_why(asks):
     at.notebook.type(2, "\n%intern approve two")
     at.notebook.press("Shift+Enter")
     assert ended(at) == "no: not under my name, yes"
-    assert "allowed, once: hub_two (two)" in at.notebook.cells()[2].text
+    wait_for_text(at, at.notebook.ids()[2], "allowed, once: hub_two (two)")
     assert at.notebook.errors == []
 
 

@@ -35,7 +35,7 @@ def test_a_cell_is_run_by_its_bar_the_next_is_edited_and_the_third_skipped_with_
         at = desk.begin(server, below=["print('mine')"])
         first = at.proposed("print(40 + 2)")
         bar = at.bar(first)
-        assert "the answer, to begin with" in bar.inner_text()
+        expect(bar).to_contain_text("the answer, to begin with")
         for name in ("Run", "Skip…", "Run all “dataset”"):
             expect(bar.get_by_role("button", name=name, exact=True)).to_be_visible()
         assert at.mark(first)["state"] == "proposed"
@@ -54,7 +54,7 @@ def test_a_cell_is_run_by_its_bar_the_next_is_edited_and_the_third_skipped_with_
         assert facts_in(told)["edited"]
         at.wait_mark(second, "done")
         assert at.notebook.cell(second).source == "rows = 20\nprint(rows)"
-        assert at.notebook.cell(second).text == "20\n"
+        at.notebook.wait_printed(second, "20\n")
         mark = at.mark(second)
         assert mark["run_sha256"] != mark["proposed_sha256"]
 
@@ -109,7 +109,7 @@ def test_a_cell_that_is_away_for_a_moment_is_no_refusal(desk):
         at.activate(magic)
         at.notebook.command("notebook:delete-cell")
         at.until(lambda: at.view()["held"], "the turn is held for its magic cell")
-        assert at.waiting() == [cell_id]
+        at.until_waiting(cell_id)
         assert at.facts(Decided) == []
         at.notebook.undo()
         at.until(lambda: not at.view()["held"], "the magic cell is back")
@@ -129,11 +129,11 @@ def test_a_deleted_proposal_is_refused_and_proposed_again_when_it_returns(desk):
         at.activate(deleted)
         at.notebook.command("notebook:delete-cell")
         at.until(lambda: at.state().state_of(deleted) == "skipped", "its absence is a refusal")
-        assert at.waiting() == []
+        at.until_waiting()
         at.notebook.undo()
         at.sees(at.bar(deleted))
         at.wait_mark(deleted, "proposed")
-        assert at.waiting() == [deleted]
+        at.until_waiting(deleted)
         assert len(s.requests) == 1
         at.click("Continue")
         told = at.asked(2)
@@ -171,7 +171,7 @@ def test_a_copy_is_the_persons_own_and_parts_of_a_proposal_are_its_edit(desk):
         at.until(lambda: at.facts(OwnCellRan), "the copy ran")
         (own,) = at.facts(OwnCellRan)
         assert (own.cell_id, own.state) == (copy, "done")
-        assert at.waiting() == [first]
+        at.until_waiting(first)
         expect(at.bar(copy)).to_have_count(0)
         expect(at.bar(first)).to_be_visible()
 
@@ -184,7 +184,7 @@ def test_a_copy_is_the_persons_own_and_parts_of_a_proposal_are_its_edit(desk):
         assert at.notebook.cell(first).source == "print(a + b)"
         at.sees(at.bar(first))
         expect(at.bar(part)).to_have_count(0)
-        assert at.waiting() == [first]
+        at.until_waiting(first)
         at.press(first, "Run")
         told = at.answer(2)
         assert "-a = 1\n-b = 2\n print(a + b)" in told

@@ -30,7 +30,7 @@ def test_in_mode_auto_what_is_harmless_runs_and_what_is_not_waits_and_says_why(d
         at = desk.begin(server, options="--mode auto")
         waits = at.proposed(PIP)
         harmless = next(c for c in at.notebook.cells() if c.source == "print('harmless')")
-        assert harmless.text == "harmless\n"
+        at.notebook.wait_printed(harmless.id, "harmless\n")
         at.wait_mark(harmless.id, "done")
         asks = at.bar(waits).get_by_text("Not run unasked")
         expect(asks).to_be_visible()
@@ -51,7 +51,7 @@ def test_in_mode_auto_what_is_harmless_runs_and_what_is_not_waits_and_says_why(d
         at.wait_mark(third, "done")
         assert at.ended().mode == "auto"
         fourth = next(c for c in at.notebook.cells() if c.source == "print('alone')")
-        assert fourth.text == "alone\n"
+        at.notebook.wait_printed(fourth.id, "alone\n")
     by = {d.cell_id: (d.run, d.by) for d in at.facts(Decided)}
     assert by == {
         harmless.id: (True, "mode"),
@@ -75,7 +75,8 @@ def test_run_all_of_a_kind_runs_those_to_come_but_not_what_the_guard_holds(desk)
         at.press(first, "Run all “eval”")
         held = at.proposed(PIP)
         second = next(c for c in at.notebook.cells() if c.source == "print('two')")
-        assert (at.notebook.cell(first).text, second.text) == ("one\n", "two\n")
+        at.notebook.wait_printed(first, "one\n")
+        at.notebook.wait_printed(second.id, "two\n")
         at.click(f"Skip: {PIP}")
         expect(at.bar(held).get_by_role("textbox")).to_be_focused()
         at.notebook.page.keyboard.type("no packages")
@@ -99,7 +100,8 @@ def test_cells_below_a_fresh_magic_cell_in_the_same_run_all_are_said_not_to_have
         magic = at.notebook.ids()[1]
         at.sees(at.node(magic).get_by_text("2 cells below were already in line"))
     assert at.notebook.ids()[2] == cell_id
-    assert [c.text for c in at.notebook.cells()[-2:]] == ["first\n", "second\n"]
+    for own, text in zip(at.notebook.ids()[-2:], ("first\n", "second\n"), strict=True):
+        at.notebook.wait_printed(own, text)
 
 
 def test_run_all_over_proposals_aborts_those_after_a_failure_and_they_wait_again(desk):
@@ -113,13 +115,13 @@ def test_run_all_over_proposals_aborts_those_after_a_failure_and_they_wait_again
         at.steer("and more")
         last = at.proposed(third)
         at.says_then(Turn("done"))
-        assert at.waiting() == [failing, middle, last]
+        at.until_waiting(failing, middle, last)
         at.notebook.run_all()
         at.wait_mark(failing, "failed")
-        at.until(lambda: at.waiting() == [middle, last], "the aborted cells wait again")
+        at.until_waiting(middle, last)
         for cell_id in (middle, last):
             expect(at.bar(cell_id)).to_be_visible()
-            assert at.mark(cell_id)["state"] == "proposed"
+            at.wait_mark(cell_id, "proposed")
             assert at.notebook.cell(cell_id).text == ""
         at.press(middle, "Run")
         at.wait_mark(middle, "done")
@@ -146,7 +148,7 @@ def test_a_cell_run_by_its_bar_behind_a_cell_that_fails_waits_again_and_can_be_r
         at.sees_no(at.bar(cell_id))
         (at.folder / "go").touch()
         at.sees(at.bar(cell_id))
-        assert at.waiting() == [cell_id]
+        at.until_waiting(cell_id)
         assert at.facts(CellStarted) == []
         at.press(cell_id, "Run")
         assert "ours" in at.answer(2)

@@ -41,7 +41,7 @@ def test_a_plot_is_live_in_the_page_and_a_picture_in_the_file_and_no_image_is_fr
         at.press(plot, "Run")
         assert "The loss" in at.answer(4)
         drawn = at.node(plot).locator(".js-plotly-plot")
-        expect(drawn.locator("svg").first).to_be_visible(timeout=20_000)
+        expect(drawn.locator("svg").first).to_be_visible()
         expect(drawn.locator("svg").get_by_text("The loss")).to_be_visible()
         at.ended()
         (output,) = at.notebook.cell(plot).outputs

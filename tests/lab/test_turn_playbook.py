@@ -31,14 +31,14 @@ def test_its_first_cells_run_by_their_bars_and_the_plan_advances(at):
         at.press(cell_id, "Run")
         ran.append(cell_id)
         # The first evaluation imports torch and measures a model.
-        at.until(lambda: at.mark(ran[-1])["state"] == "done", f"{kind} is done", seconds=120)
+        at.until(lambda: at.mark(ran[-1])["state"] == "done", f"{kind} is done", seconds=300)
         done = at.sidebar.locator(".jp-mlintern-Plan").get_by_title("done", exact=True)
-        expect(done).not_to_have_count(number, timeout=20_000)
+        expect(done).not_to_have_count(number)
     assert "nano-mcq" in at.notebook.cell(ran[0]).text
     steps = at.view()["plan"]
     assert steps[0]["state"] == "done"
     assert "active" in [step["state"] for step in steps]
-    assert at.view()["best"]["name"] == "base"
+    at.until(lambda: (at.view()["best"] or {}).get("name") == "base", "the base is the best")
     expect(at.sidebar.get_by_text("95% interval")).to_be_visible()
     at.click("Stop intern")
     assert at.ended().status == "interrupted"
