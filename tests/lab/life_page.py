@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,16 +86,6 @@ def copied(at: InternPage, to: Path) -> InternPage:
     shutil.copy(at.folder / "n.ipynb", to)
     path = Path(at.notebook.path).parent / to.relative_to(at.folder)
     return InternPage(at.notebook.another(path=str(path)), to.parent, at.server)
-
-
-def run_in_turn(at: InternPage, cell_ids: Sequence[str]) -> None:
-    """Run cells, each after the one before it ended."""
-    for cell_id in cell_ids:
-        at.notebook.run_cell(at.notebook.ids().index(cell_id))
-        at.notebook.wait_for(
-            f"(c => c.execution_count && !c.is_running)(cells.find(c => c.id === '{cell_id}'))",
-            f"{cell_id} ran",
-        )
 
 
 @contextmanager

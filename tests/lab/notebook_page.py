@@ -125,6 +125,17 @@ class NotebookPage:
         """Run a cell; does not wait for its end."""
         self.page.evaluate("([p, i]) => void testing.run(p, i)", [self.path, index])
 
+    def run_to_end(self, cell_id: str) -> None:
+        """Run a cell and wait until the kernel is done with it."""
+        ended = self.page.evaluate(
+            """([p, i, ms]) => Promise.race([
+                testing.run(p, i).then(() => true),
+                new Promise(resolve => setTimeout(() => resolve(false), ms))
+            ])""",
+            [self.path, self.ids().index(cell_id), WAIT_S * 1000],
+        )
+        assert ended, f"never: the end of {cell_id}\n{self._story()}"
+
     def run_all(self) -> None:
         """Run every cell there is now; does not wait for the end."""
         self.page.evaluate("() => void testing.runAll()")

@@ -19,7 +19,6 @@ from life_page import (
     open_sidebar,
     places,
     reload_at_once,
-    run_in_turn,
     wait_for_text,
     words_of_sidebar,
 )
@@ -129,7 +128,7 @@ def test_after_the_kernel_is_lost_the_session_is_resumed_from_the_sidebar(desk, 
     with ScriptedServer(script) as server:
         at = desk.begin(server, above=["import os\nprint(os.getpid())"], below=[JOB])
         first = at.proposed("a = 1\nprint(a)")
-        run_in_turn(at, [id_of(at, JOB)])
+        at.notebook.run_to_end(id_of(at, JOB))
         at.press(first, "Run")
         trains = at.proposed(TRAINS)
         at.press(trains, "Run")
@@ -244,7 +243,8 @@ def test_marks_of_a_session_that_is_not_open_say_so_and_start_nothing(desk):
     open_sidebar(at)
     at.sees(at.sidebar.get_by_role("button", name=f"Resume {session}"))
 
-    run_in_turn(at, at.notebook.ids()[1:3])
+    for cell_id in at.notebook.ids()[1:3]:
+        at.notebook.run_to_end(cell_id)
     at.notebook.wait_for(f"JSON.stringify(cells[2].outputs).includes('%intern resume {session}')")
     at.notebook.wait_until_settled()
     assert [c.source for c in at.notebook.cells()[3:]] == ["print('one')", TRAINS]
@@ -263,7 +263,7 @@ def test_after_reload_ext_the_page_takes_what_the_new_extension_says(desk):
         at.ended()
     heard = at.notebook.page.evaluate("() => testing.lastSeq")
     assert heard > 0
-    run_in_turn(at, [id_of(at, reload_ext)])
+    at.notebook.run_to_end(id_of(at, reload_ext))
     # No session is open now, and this page still leads.
     at.sees(at.sidebar.get_by_text("A task is a cell"))
     at.sees_no(at.sidebar.get_by_text("Another page leads"))

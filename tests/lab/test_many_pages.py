@@ -17,7 +17,6 @@ from life_page import (
     magic_cell,
     open_sidebar,
     places,
-    run_in_turn,
     wait_for_text,
 )
 from notebook_page import write_notebook
@@ -114,7 +113,8 @@ def test_a_renamed_notebook_goes_on_and_its_copies_start_nothing(desk):
         # A copy beside it finds the same record, and the kernel that writes it.
         copy = copied(at, at.folder / "copy.ipynb")
         expect(edge(copy, cell_id)).to_have_attribute("title", re.compile(f"^{SAW_CLOSED}"))
-        run_in_turn(copy, copy.notebook.ids()[:2])
+        for name in copy.notebook.ids()[:2]:
+            copy.notebook.run_to_end(name)
         shown = str(copy.notebook.cell(magic).outputs)
         assert f"%intern resume {session}" in shown
         expect(copy.bar(cell_id)).to_have_count(0)
@@ -122,7 +122,8 @@ def test_a_renamed_notebook_goes_on_and_its_copies_start_nothing(desk):
 
         # One in another folder has no record to look into.
         moved = copied(at, at.folder / "elsewhere" / "n.ipynb")
-        run_in_turn(moved, moved.notebook.ids()[:2])
+        for name in moved.notebook.ids()[:2]:
+            moved.notebook.run_to_end(name)
         shown = str(moved.notebook.cell(magic).outputs)
         assert "a record made elsewhere" in shown
         assert "Nothing was started" in shown
@@ -172,7 +173,7 @@ def test_where_the_intern_is_not_loaded_the_sidebar_says_how_to_begin(open_noteb
         assert load.source == LOAD
         assert begin.source.startswith("%%intern improve")
         assert [cell.execution_count for cell in at.notebook.cells()] == [None] * 3
-        run_in_turn(at, [load.id])
+        at.notebook.run_to_end(load.id)
         # It is heard of at once, with the names of the keys and whether they are set.
         at.sees(at.sidebar.get_by_text("A task is a cell"))
         at.sees_no(at.sidebar.get_by_text("The intern is not loaded"))

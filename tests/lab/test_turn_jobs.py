@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from intern_page import Desk, proposes
 from playwright.sync_api import expect
@@ -38,9 +40,7 @@ def test_a_paid_job_is_held_with_its_quote_and_a_double_click_starts_it_once(des
         at.ended()
         assert not starts.exists()
         # The yes to the price is another than the one to the cell: running it again starts nothing.
-        at.notebook.run_cell(at.notebook.ids().index(cell_id))
-        ran = f"cells.find(c => c.id === '{cell_id}' && c.execution_count === 5 && !c.is_running)"
-        at.notebook.wait_for(ran, "it ran again")
+        at.notebook.run_to_end(cell_id)
         assert not starts.exists()
 
         start.dblclick()
@@ -48,9 +48,6 @@ def test_a_paid_job_is_held_with_its_quote_and_a_double_click_starts_it_once(des
         expect(jobs.get_by_text("completed")).to_be_visible()
         expect(start).to_have_count(0)
         assert starts.read_text() == "x"
-        at.notebook.run_cell(at.notebook.ids().index(cell_id))
-        at.notebook.wait_for(
-            f"JSON.stringify(cells.find(c => c.id === '{cell_id}').outputs)"
-            ".includes('finished before')"
-        )
+        at.notebook.run_to_end(cell_id)
+        assert "finished before" in json.dumps(at.notebook.cell(cell_id).outputs)
         assert starts.read_text() == "x"

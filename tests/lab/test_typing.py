@@ -6,7 +6,7 @@ import json
 
 import pytest
 from intern_page import LOAD, Desk, InternPage, proposes
-from life_page import TRAINS, let_go, run_in_turn, wait_for_text
+from life_page import TRAINS, let_go, wait_for_text
 from notebook_page import write_notebook
 from playwright.sync_api import expect
 
@@ -168,7 +168,8 @@ def test_in_a_notebook_of_a_thousand_cells_new_ones_out_of_sight_are_told_not_sh
         cells = [*rest[:500], LOAD, magic, *rest[500:]]
         notebook = open_notebook(write_notebook(tmp_path / "n.ipynb", cells))
         at = InternPage(notebook, tmp_path, server)
-        run_in_turn(at, notebook.ids()[500:502])
+        for name in notebook.ids()[500:502]:
+            notebook.run_to_end(name)
         trains = at.proposed(TRAINS)
         at.press(trains, "Run")
         wait_for_text(at, trains, "begun")
