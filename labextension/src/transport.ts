@@ -3,7 +3,8 @@
  *
  * Kernel → page: `comm_msg` with a fixed comm id, numbered, given on in order and once each. Page →
  * kernel: requests on the control channel, which is answered while a cell runs; a kernel that does
- * not know the request says nothing, so silence after two seconds means "not loaded".
+ * not know the request says nothing, so silence after two seconds means "not loaded", until an
+ * answer comes all the same.
  */
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import { UUID } from '@lumino/coreutils';
@@ -33,6 +34,8 @@ export type IWireKernel = Pick<
 /** How the kernel answered the last Hello; `unknown` before the first answer. */
 export type Standing = 'unknown' | 'silent' | 'mismatch' | 'leads' | 'follows';
 
+/** A kernel that answered before is there; something in it may let nothing else run for a while. */
+const HELD_UP_MS = 10_000;
 /** Replies and numbered messages travel on two channels; a reply may be first. */
 const LOSS_MS = 250;
 /** A leading page that reloads says goodbye, too: it is given the time to come back. */
@@ -125,27 +128,50 @@ export class Transport implements IDisposable {
       return Promise.resolve(null);
     }
     return new Promise(resolve => {
+      let isOver = false;
       const end = (reply: Reply | null) => {
+        isOver = true;
         clearTimeout(timer);
-        future.dispose();
         resolve(reply);
-        if (reply === null || message.kind === 'hello' || !this.answered) {
-          return;
-        }
-        if (reply.boot !== this._sequence.boot) {
-          // Another kernel, or the intern was loaded anew in the same one: its numbers and its
-          // pages begin again.
-          this.reset();
-          void this.hello();
-        } else {
-          this.watchForLoss(reply.seq);
+        if (reply !== null && message.kind !== 'hello' && this.answered) {
+          this.compare(reply);
         }
       };
-      const timer = setTimeout(() => end(null), PING_TIMEOUT_S * 1000);
-      future.onReply = reply => end(reply.content as unknown as Reply);
+      const isKnown = this._sequence.boot !== '';
+      const timer = setTimeout(() => end(null), isKnown ? HELD_UP_MS : PING_TIMEOUT_S * 1000);
+      future.onReply = answer => {
+        const reply = answer.content as unknown as Reply;
+        if (!isOver) {
+          end(reply);
+        } else if (this._standing === 'silent' && this._greeting === null && !this._isDisposed) {
+          this.late(message, reply);
+        }
+      };
       // A restart disposes every future.
       future.done.then(undefined, () => end(null));
     });
+  }
+
+  /** Whether a reply is of the kernel this page knows, and knows of messages that it lacks. */
+  private compare(reply: Reply): void {
+    if (reply.boot !== this._sequence.boot) {
+      // Another kernel, or the intern was loaded anew in the same one: its numbers and its
+      // pages begin again.
+      this.reset();
+      void this.hello();
+    } else {
+      this.watchForLoss(reply.seq);
+    }
+  }
+
+  /** It was taken for silent and is there: far away, or held up by what lets nothing else run. */
+  private late(message: ToKernel, reply: Reply): void {
+    if (message.kind === 'hello') {
+      this.take(reply);
+    }
+    if (message.kind !== 'hello' || this._again) {
+      void this.hello();
+    }
   }
 
   private envelope(content: ToKernel): KernelMessage.IControlMessage {
@@ -191,18 +217,25 @@ export class Transport implements IDisposable {
       if (this._isDisposed) {
         return;
       }
-      this._refusal = reply === null || reply.ok ? null : reply;
       if (reply === null) {
+        this._refusal = null;
         this.stand('silent');
-      } else if (!reply.ok) {
-        this.stand('mismatch');
       } else {
-        const { status } = reply as IHelloReply;
-        this.welcome(reply as IHelloReply);
-        if (status) {
-          this._told.emit(status);
-        }
+        this.take(reply);
       }
+    }
+  }
+
+  private take(reply: Reply): void {
+    this._refusal = reply.ok ? null : reply;
+    if (!reply.ok) {
+      this.stand('mismatch');
+      return;
+    }
+    const { status } = reply as IHelloReply;
+    this.welcome(reply as IHelloReply);
+    if (status) {
+      this._told.emit(status);
     }
   }
 

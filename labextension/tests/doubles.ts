@@ -38,6 +38,8 @@ export class FakeKernel implements ILinkKernel {
   leads = true;
   view: IKernelView | null = null;
   answer: Answer | null = null;
+  /** So long its answers are on their way. */
+  latencyMs = 0;
 
   sendControlMessage = ((message: { content: ToKernel }) => {
     this.asked.push(message.content);
@@ -45,7 +47,12 @@ export class FakeKernel implements ILinkKernel {
     const reply = this.answer ? this.answer(message.content) : this.reply(message.content);
     if (reply !== null) {
       const content = { ok: true, seq: this.last, boot: this.boot, ...reply };
-      void Promise.resolve().then(() => future.onReply({ content }));
+      const arrive = () => future.onReply({ content });
+      if (this.latencyMs > 0) {
+        setTimeout(arrive, this.latencyMs);
+      } else {
+        void Promise.resolve().then(arrive);
+      }
     }
     return future;
   }) as unknown as Kernel.IKernelConnection['sendControlMessage'];

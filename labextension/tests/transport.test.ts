@@ -232,6 +232,43 @@ describe('messages', () => {
   });
 });
 
+describe('a kernel that answers late', () => {
+  it('was taken for silent and is joined by the answer that comes all the same', async () => {
+    const { kernel, transport, heard } = connected();
+    kernel.latencyMs = 5000;
+    kernel.pageSize = 1;
+    kernel.say(fact(), true);
+    kernel.say(fact(), true);
+    const stood: string[] = [];
+    transport.standingChanged.connect(() => stood.push(transport.standing));
+    void transport.hello();
+    await settle(20_000);
+    expect(stood).toEqual(['silent', 'unknown', 'leads']);
+    expect(heard).toEqual([1, 2]);
+  });
+
+  it('is not silent once it has answered, however long a question waits', async () => {
+    const { kernel, transport } = connected();
+    await transport.hello();
+    kernel.latencyMs = 9000;
+    const reply = transport.request({ kind: 'status', whole: true, tab: 'tab-1' });
+    await settle(9000);
+    expect(await reply).toMatchObject({ ok: true, leads: true });
+  });
+
+  it('says its version all the same', async () => {
+    const { kernel, transport } = connected();
+    kernel.latencyMs = 3000;
+    kernel.answer = () => ({ what: 'wire 1 and 2', why: '', do: 'install', ok: false as const });
+    void transport.hello();
+    await settle(2500);
+    expect(transport.standing).toBe('silent');
+    await settle(1000);
+    expect(transport.standing).toBe('mismatch');
+    expect(transport.refusal).toMatchObject({ what: 'wire 1 and 2' });
+  });
+});
+
 describe('a kernel of another version', () => {
   it('says which, and its messages are not heard', async () => {
     const { kernel, transport, heard } = connected();
