@@ -15,6 +15,8 @@ from jupyter_client.manager import KernelManager
 from mlintern_jupyter.wire import COMM_ID, CONTROL_REQUEST, WIRE_VERSION
 
 ROOT = Path(__file__).parents[2]
+LONG_S = 60
+"""More than a busy machine needs for anything that is waited for here."""
 
 
 class HandPeer:
@@ -28,7 +30,7 @@ class HandPeer:
         self.boot = ""
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=2 * LONG_S)
         self.messages = queue.Queue()
         self.printed = queue.Queue()
         self.done = threading.Event()
@@ -93,14 +95,14 @@ class HandPeer:
 
     def reply(self, msg_id):
         while True:
-            message = self.client.shell_channel.get_msg(timeout=60)
+            message = self.client.shell_channel.get_msg(timeout=LONG_S)
             if message["parent_header"].get("msg_id") == msg_id:
                 return message["content"]
 
     def run(self, code, cell_id=None):
         return self.reply(self.send(code, cell_id))
 
-    def ask(self, content, timeout_s=20):
+    def ask(self, content, timeout_s=LONG_S):
         message = self.client.session.msg(CONTROL_REQUEST, content)
         self.client.control_channel.send(message)
         while True:
@@ -133,16 +135,32 @@ class HandPeer:
     def status(self, **more):
         return self.ask({"kind": "status"} | more)
 
+    def wanted(self, *cells):
+        """Wait until these cells wait for a person: the intern asks first and then waits."""
+        end = time.monotonic() + LONG_S
+        while (wanted := self.status()["wanted"]) != list(cells):
+            assert time.monotonic() < end, f"waiting for a person: {wanted}"
+            time.sleep(0.05)
+
+    def let_line_form(self):
+        """Wait until what was sent so far is surely known to have been sent before what begins now.
+
+        The kernel knows the clock of a client as well as its fastest request was fast.
+        """
+        began = time.monotonic()
+        self.status()
+        time.sleep(time.monotonic() - began)
+
     def next(self, kind):
         while True:
-            message = self.messages.get(timeout=30)
+            message = self.messages.get(timeout=LONG_S)
             if message["kind"] == kind:
                 return message
 
     def begin(self, code, cell_id=None):
         """Send a cell and wait until its code runs: an interrupt before that kills no cell."""
         msg_id = self.send(f"print('begun', flush=True)\n{code}", cell_id)
-        while "begun" not in self.printed.get(timeout=30):
+        while "begun" not in self.printed.get(timeout=LONG_S):
             pass
         return msg_id
 
@@ -153,12 +171,17 @@ class HandPeer:
 
     def recorded(self, kind, **fields):
         """Wait for a fact that a replay brings: of a flood iopub drops some, maybe the last."""
-        end = time.monotonic() + 60
-        while not any(
-            fact["type"] == kind and fields.items() <= fact.items() for fact in self.facts()
-        ):
+        end, last = time.monotonic() + 2 * LONG_S, 0
+        while True:
+            messages = self.hello(last)["messages"]
+            for fact in (m["fact"] for m in messages if m["kind"] == "fact"):
+                if fact["type"] == kind and fields.items() <= fact.items():
+                    return
             assert time.monotonic() < end, f"never recorded: {kind} {fields}"
-            time.sleep(0.2)
+            if messages:
+                last = messages[-1]["seq"]
+            else:
+                time.sleep(0.2)
 
     def heard(self, kind, **fields):
         """Wait for a fact of a type."""

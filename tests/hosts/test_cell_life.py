@@ -21,6 +21,7 @@ def inserted(loaded):
 
 def test_running_a_proposal_by_hand_is_a_decision_of_the_person_before_it_starts(loaded):
     waiting(loaded).run("print(1)", "please")
+    loaded.heard("TurnEnded")
     assert kinds(loaded) == ["Decided", "CellStarted", "CellEnded", "TurnEnded"]
     decided = loaded.facts()[0]
     assert (decided["run"], decided["by"], decided["cell_id"]) == (True, "person", "please")
@@ -63,6 +64,7 @@ def test_a_skipped_cell_that_is_run_later_is_on_record_and_its_mark_settles_agai
 def test_a_refusal_of_what_ran_is_none(loaded, state):
     waiting(loaded).run("print(1)", "please")
     assert loaded.not_run("please", state)["ok"]
+    loaded.heard("TurnEnded")
     assert kinds(loaded) == ["Decided", "CellStarted", "CellEnded", "TurnEnded"]
 
 
@@ -96,7 +98,7 @@ class TestADeletedProposal:
 
     def test_that_is_back_before_it_was_taken_for_a_refusal_was_never_refused(self, loaded):
         assert waiting(loaded).returned("please")["ok"]
-        assert loaded.status()["wanted"] == ["please"]
+        loaded.wanted("please")
         loaded.run("print(1)", "please")
         loaded.heard("TurnEnded")
         assert kinds(loaded) == ["Decided", "CellStarted", "CellEnded", "TurnEnded"]
@@ -114,6 +116,7 @@ class TestADeletedProposal:
         loaded.start("edit")
         loaded.next("remove")
         assert loaded.not_run("gone", "missing")["ok"]
+        loaded.next("run")
         loaded.run("print('second')", "draft")
         loaded.heard("TurnEnded")
         assert kinds(loaded) == ["CellStarted", "CellEnded", "TurnEnded"]
@@ -147,6 +150,8 @@ def test_a_cell_that_two_pages_were_asked_to_run_runs_once(loaded):
     mine = loaded.send("print(1)", "same")
     assert "run" in [m["kind"] for m in page.hello()["messages"]]
     theirs = page.send("print(1)", "same")
+    loaded.let_line_form()
+    page.let_line_form()
     loaded.interrupt(busy)
     replies = [loaded.reply(mine), page.reply(theirs)]
     # Two connections: which of them the kernel reads first is open.
@@ -158,9 +163,10 @@ def test_a_cell_that_two_pages_were_asked_to_run_runs_once(loaded):
 
 
 def test_waiting_for_a_person_is_over_when_the_cell_begins(loaded):
-    waiting(loaded, "begun")
-    assert loaded.status()["wanted"] == ["please"]
-    loaded.run("import time; time.sleep(.5)", "please")
+    waiting(loaded, "begun").wanted("please")
+    busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "please")
+    loaded.heard("Steered")
+    loaded.interrupt(busy)
     loaded.heard("TurnEnded")
     assert kinds(loaded) == ["Decided", "CellStarted", "Steered", "CellEnded", "TurnEnded"]
 
@@ -177,6 +183,7 @@ class TestCellsInLine:
         busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "busy")
         sent = [loaded.send(magic, "magic")]
         sent += [loaded.send(cell, f"o{n}") for n, cell in enumerate(cells, 1)]
+        loaded.let_line_form()
         loaded.interrupt(busy)
         loaded.reply(sent[-1])
 

@@ -67,6 +67,7 @@ def loaded(tmp_path, python, version):
 
 def test_everything_is_answered_while_a_cell_runs_also_to_a_page_that_was_reloaded(loaded):
     loaded.start("review")
+    loaded.next("insert")
     busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "own")
     assert loaded.hello(tab="page")["leads"]
     assert loaded.status(whole=True, tab="page")["view"]["folder"] == "/folder"
@@ -91,6 +92,7 @@ def test_a_cell_is_inserted_run_and_settled_by_its_id_with_what_it_showed(loaded
     loaded.run("1/0", "bad")
     bad = loaded.heard("CellEnded", cell_id="bad")
     assert (bad["state"], bad["outputs"][-1]["ename"]) == ("failed", "ZeroDivisionError")
+    assert loaded.next("run")["cell_id"] == "loop"
     kinds = [m["kind"] for m in loaded.hello()["messages"]]
     assert kinds.count("insert") == 4
     assert kinds.count("run") == 1
@@ -110,9 +112,11 @@ def test_the_client_that_runs_the_magic_cell_leads_and_cells_in_line_are_known(l
     assert not page.hello(tab="second")["leads"]
     busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "busy")
     sent = [page.send("%%intern review\n\n", "magic"), page.send("a = 1", "own")]
+    page.let_line_form()
     loaded.interrupt(busy)
     page.reply(sent[-1])
     assert page.status(tab="second")["leads"]
+    loaded.next("insert")
     page.run("print(1)", "please")
     loaded.heard("TurnEnded")
     said = [f for f in loaded.facts() if f["type"] in {"OwnCellRan", "Decided"}]

@@ -35,6 +35,10 @@ for i in range(5):
     print(f'\\rstep {i}', end='')
     time.sleep(.2)
 print()"""
+ENDLESS = """import time
+from pathlib import Path
+Path("runs").touch()
+while True: time.sleep(.1)"""
 BAD = "print('before')\n1/0"
 RECORD = f"""from IPython.display import display
 def shown(accuracy):
@@ -58,8 +62,9 @@ class Ledger:
             self.number += 1
             with Path("facts.jsonl").open("a") as file:
                 file.write(json.dumps(to_wire(fact)) + "\n")
-        BRIDGE.say(FactSaid(SESSION, self.number, to_wire(fact)))
-        return self.number
+            # As a session does: facts are told in the order they are written.
+            BRIDGE.say(FactSaid(SESSION, self.number, to_wire(fact)))
+            return self.number
 
 
 LEDGER = Ledger()
@@ -190,7 +195,7 @@ class Intern:
         await self.run("effect", "open('effect.txt', 'w').close()")
 
     async def endless(self):
-        cell = asyncio.ensure_future(self.run("long", "import time\nwhile True: time.sleep(.1)"))
+        cell = asyncio.ensure_future(self.run("long", ENDLESS))
         stop = asyncio.ensure_future(self.stopped.wait())
         await asyncio.wait({cell, stop}, return_when=asyncio.FIRST_COMPLETED)
 
@@ -246,8 +251,9 @@ def intern(line, cell):
             outcome, reason = "failed", error.what
         if me.stopped.is_set():
             outcome = "interrupted"
-        LEDGER.commit(TurnEnded(1, outcome, reason, "summary"))
+        # Who heard of the end finds the turn closed; who asks before that finds it at work.
         me.host.turn_open = False
+        LEDGER.commit(TurnEnded(1, outcome, reason, "summary"))
         del WORKING[SESSION]
 
     threading.Thread(target=work, daemon=True).start()
