@@ -81,13 +81,13 @@ class NotebookFile:
 
     def save(self) -> bool:
         """Write the file; what went wrong is said once and tried again at the next call."""
-        if self._seen.changed(self.path):
-            copy = _free_name(self.path)
-            self._say(f"{self.path.name} was changed by somebody else; going on in {copy.name}")
-            self.path = copy
         data = (nbformat.writes(self.nb, version=nbformat.NO_CONVERT) + "\n").encode()
         try:
-            self._seen = _replace(self.path, data)
+            while (seen := _replace(self.path, data, self._seen)) is None:
+                copy = _free_name(self.path)
+                self._say(f"{self.path.name} was changed by somebody else; going on in {copy.name}")
+                self.path = copy
+            self._seen = seen
         except OSError as error:
             if str(error) != self._trouble:
                 self._say(f"could not save {self.path.name}: {error}; trying again")
@@ -137,7 +137,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _replace(path: Path, data: bytes) -> _Seen:
+def _replace(path: Path, data: bytes, before: _Seen) -> _Seen | None:
+    """Put the data in the file's place; ``None`` where it is not as it was seen ``before``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -147,6 +148,9 @@ def _replace(path: Path, data: bytes) -> _Seen:
         if path.exists():
             shutil.copymode(path, temporary)
         seen = _Seen(_stamp(temporary), hashlib.sha256(data).hexdigest())
+        # Only now: a busy disk may have taken seconds over what is above.
+        if before.changed(path):
+            return None
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

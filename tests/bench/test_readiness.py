@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlintern_jupyter.bench import catalogue
+from mlintern_jupyter.bench import readiness as readiness_module
 from mlintern_jupyter.bench.catalogue import Benchmark
 from mlintern_jupyter.bench.readiness import (
     ABILITIES_MISSING,
@@ -26,6 +27,13 @@ from mlintern_jupyter.errors import InternError, UsageError
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers is seen to answer, however busy the machine is."""
+    monkeypatch.setattr(readiness_module, "CONNECT_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(readiness_module, "_SMI_TIMEOUT_S", 60.0)
+
+
 @pytest.fixture
 def hub() -> Iterator[str]:
     """A port that accepts connections, as the Hub's would."""
@@ -34,10 +42,11 @@ def hub() -> Iterator[str]:
 
 
 @pytest.fixture
-def closed() -> str:
-    """The address of a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+def closed() -> Iterator[str]:
+    """The address of a port nobody listens on, and that nobody else is given meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import plotly.graph_objects as go
@@ -40,8 +41,10 @@ def drawn(fig: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def shell() -> InteractiveShell:
-    return InteractiveShell.instance()
+def shell() -> Iterator[InteractiveShell]:
+    yield InteractiveShell.instance()
+    # The one shell of the process is not for the tests of other files to meet.
+    InteractiveShell.clear_instance()
 
 
 @pytest.mark.parametrize("png", [False, True])
