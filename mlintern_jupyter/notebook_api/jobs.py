@@ -169,7 +169,7 @@ def update_card(status: JobStatus) -> None:
     """Give a job's card its last state as soon as that is known, not two seconds later."""
     card = _cards.get(status.key)
     if card is not None and status.state in FINISHED:
-        card.end(*_card_text(status))
+        card.end(*_card_text(status), again=True)
 
 
 def _follow(key: str) -> None:
@@ -182,7 +182,7 @@ def _follow(key: str) -> None:
             # The folder is being moved aside, or its disk is away for a moment.
             continue
         if status.state in FINISHED:
-            update_card(status)
+            _cards[key].end(*_card_text(status))
             return
         if status.state == "absent":
             return

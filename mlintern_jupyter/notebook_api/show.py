@@ -84,19 +84,29 @@ class Output:
             if due and not self._ended and is_live():
                 self._publish(_bundle(text, markdown))
 
-    def end(self, text: str, markdown: str | None = None, *, record: Any = None) -> None:
-        """Show the last state, with the record it stands for; the first end stays."""
+    def end(
+        self, text: str, markdown: str | None = None, *, record: Any = None, again: bool = False
+    ) -> None:
+        """Show the last state, with the record it stands for; the first end stays.
+
+        Args:
+            text: The state.
+            markdown: The same for front ends that render it.
+            record: What it stands for.
+            again: Show it even if it was shown: a program that runs one cell after the other does
+                not hear what a thread shows between two of them.
+        """
         with self._lock:
-            if self._ended:
+            if self._ended and not again:
                 return
             self._ended = True
             bundle = _bundle(text, markdown)
             if record is not None:
                 bundle[RECORD_MIME] = plain(record)
-            self._publish(bundle)
+            self._publish(bundle, again=again)
 
-    def _publish(self, bundle: dict[str, Any]) -> None:
-        if bundle == self._shown:
+    def _publish(self, bundle: dict[str, Any], *, again: bool = False) -> None:
+        if bundle == self._shown and not again:
             return
         if not is_live():
             say(str(bundle["text/plain"]))

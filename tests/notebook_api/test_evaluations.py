@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,20 +190,21 @@ def test_a_model_that_cannot_be_scored_says_why(
 
 
 def test_an_interrupt_ends_the_scorer_and_records_nothing(
-    scorer: Callable[[], int], model: Callable[..., Path]
+    scorer: Callable[[], int],
+    model: Callable[..., Path],
+    waiting: threading.Event,
+    once: Callable[..., None],
+    interrupt: Callable[[], None],
 ) -> None:
     (model("base", 4) / "hang").touch()
-
-    def interrupt() -> None:
-        deadline = time.monotonic() + 60
-        while not scorer() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
+    once(lambda: scorer() and waiting.is_set(), interrupt)
     with pytest.raises(KeyboardInterrupt):
         evaluate("base", task="nano/mcq")
-    commands = [c.cmdline() for c in psutil.Process().children(recursive=True)]
+    commands: list[list[str]] = []
+    for child in psutil.Process().children(recursive=True):
+        # What ended meanwhile is none of it.
+        with contextlib.suppress(psutil.Error):
+            commands.append(child.cmdline())
     assert not [c for c in commands if "counted_scorer" in c]
     assert not Path("intern_runs/evals").exists()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -81,17 +79,24 @@ def test_run_all_holds_and_does_not_wait_for_somebody_who_is_not_there(
     assert starts(folder) == 0
 
 
-def test_a_result_waits_until_the_job_is_started_elsewhere(magics: JobMagics, folder: Path) -> None:
+def test_a_result_waits_until_the_job_is_started_elsewhere(
+    magics: JobMagics, folder: Path, waiting: threading.Event, once: Callable[..., None]
+) -> None:
     magics.job(LINE, SCRIPT)
-    threading.Timer(0.5, start_job, (folder / "intern_runs", "sft")).start()
+    once(waiting.is_set, lambda: start_job(folder / "intern_runs", "sft"))
     assert job("sft").result().state == "completed"
 
 
 def test_an_interrupted_wait_leaves_the_job_held(
-    magics: JobMagics, folder: Path, capsys: pytest.CaptureFixture[str]
+    magics: JobMagics,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    waiting: threading.Event,
+    once: Callable[..., None],
+    interrupt: Callable[[], None],
 ) -> None:
     magics.job(LINE, SCRIPT)
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    once(waiting.is_set, interrupt)
     with pytest.raises(KeyboardInterrupt):
         job("sft").result()
     assert "it stays held" in capsys.readouterr().out
@@ -99,9 +104,11 @@ def test_an_interrupted_wait_leaves_the_job_held(
     assert starts(folder) == 0
 
 
-def test_a_wait_for_a_job_that_is_given_up_ends_with_that(magics: JobMagics) -> None:
+def test_a_wait_for_a_job_that_is_given_up_ends_with_that(
+    magics: JobMagics, waiting: threading.Event, once: Callable[..., None]
+) -> None:
     magics.job(LINE, SCRIPT)
-    threading.Timer(0.5, magics.jobs, ("cancel sft",)).start()
+    once(waiting.is_set, lambda: magics.jobs("cancel sft"))
     with pytest.raises(JobFailed, match="cancelled before it was started"):
         job("sft").result()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -94,6 +93,20 @@ def test_a_notebook_runs_its_job_once_and_shows_it_when_run_again(
     assert starts(folder) == 1
 
 
+def test_a_card_that_ends_between_two_cells_is_not_left_behind(
+    run_notebook: Callable[..., Any],
+) -> None:
+    async def slow(kernel: Any, cell: Any) -> None:
+        """Come to the last cell only when the card was given its end, and do not hear that."""
+        while cell.source == WAIT:
+            message = await kernel.iopub_channel.get_msg(timeout=60)
+            if "completed" in message["content"].get("data", {}).get("text/plain", ""):
+                break
+
+    ran = run_notebook(JOB, WAIT, before=slow)
+    assert "job sft-1 · completed" in text_of(ran.cells[1])
+
+
 def test_a_record_that_travelled_alone_starts_nothing_and_shows_what_it_holds(
     run_notebook: Callable[..., Any], folder: Path
 ) -> None:
@@ -149,10 +162,14 @@ def test_a_failed_job_raises_where_it_was_watched_and_is_shown_ever_after(
 
 
 def test_an_interrupted_wait_leaves_the_job_running(
-    magics: JobMagics, capsys: pytest.CaptureFixture[str]
+    magics: JobMagics,
+    capsys: pytest.CaptureFixture[str],
+    waiting: threading.Event,
+    once: Callable[..., None],
+    interrupt: Callable[[], None],
 ) -> None:
     magics.job("sft-1", "import time; time.sleep(600)")
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    once(waiting.is_set, interrupt)
     with pytest.raises(KeyboardInterrupt):
         job("sft-1").result()
     assert "it goes on" in capsys.readouterr().out
