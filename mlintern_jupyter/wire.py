@@ -19,6 +19,9 @@ COMM_ID = "mlintern"
 CONTROL_REQUEST = "mlintern_request"
 CONTROL_REPLY = "mlintern_reply"
 PING_TIMEOUT_S = 2.0
+PEER_VARIABLE = "MLINTERN_PEER"
+"""Process id of the peer that started the kernel: it is there, so one that is silent is busy."""
+BUSY_PEER_TIMEOUT_S = 60.0
 PAGE_BYTES = 256_000
 """Replies hold messages up to this many bytes of JSON; ``more`` says that there are others."""
 LEAD_EXPIRES_S = 10.0

@@ -41,9 +41,11 @@ from mlintern_jupyter.hosts.owner import CellOwner, Ended
 from mlintern_jupyter.hosts.uninterrupted import uninterrupted
 from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import (
+    BUSY_PEER_TIMEOUT_S,
     COMM_ID,
     CONTROL_REPLY,
     CONTROL_REQUEST,
+    PEER_VARIABLE,
     PING_TIMEOUT_S,
     Leads,
     Ping,
@@ -220,8 +222,11 @@ class Bridge:
             self.local.hear(message)
         self._outbox.say(message)
 
-    def await_peer(self, timeout_s: float = PING_TIMEOUT_S) -> bool:
+    def await_peer(self, timeout_s: float | None = None) -> bool:
         """Whether a peer answers a ping in time. Blocks; the answer comes on the control thread."""
+        if timeout_s is None:
+            started_by_peer = os.environ.get(PEER_VARIABLE) == str(os.getppid())
+            timeout_s = BUSY_PEER_TIMEOUT_S if started_by_peer else PING_TIMEOUT_S
         if self._session is None or not hasattr(self._kernel, "control_handlers"):
             return False
         self._answers.greeted.clear()

@@ -32,6 +32,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.peers.kernel_client import CellKernel
 from mlintern_jupyter.peers.notebook_file import NotebookFile
 from mlintern_jupyter.wire import (
+    PEER_VARIABLE,
     WIRE_VERSION,
     AskStatus,
     CellNotRun,
@@ -94,7 +95,8 @@ class HeadlessNotebook:
         )
         self._on_event = on_event
         self._say = say
-        self._env = {**os.environ, "JPY_SESSION_NAME": str(self._file.path), **(kernel_env or {})}
+        named = {"JPY_SESSION_NAME": str(self._file.path), PEER_VARIABLE: str(os.getpid())}
+        self._env = {**os.environ, **named, **(kernel_env or {})}
         self._result = HeadlessResult(self._file.path)
         folder = self._file.path.parent
         self._kernel = CellKernel(self._file.nb.metadata, folder, self._take, self._touch)

@@ -25,7 +25,9 @@ class HandPeer:
         if python is not None:
             self.manager.kernel_spec.argv[0] = str(python)
         env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'peers'}:{ROOT}"}
-        self.manager.start_kernel(cwd=str(folder), env=env)
+        # The history of all kernels is one file, which each locks as it starts.
+        alone = ["--HistoryManager.enabled=False"]
+        self.manager.start_kernel(cwd=str(folder), env=env, extra_arguments=alone)
         self.others = []
         self.boot = ""
         self.client = self.manager.client()

@@ -66,6 +66,17 @@ def test_cells_of_a_session_run_before_the_next_cell_of_the_notebook(path):
     assert saved(path).cells[-1].outputs[0].text == "42\n"
 
 
+def test_a_notebook_that_is_slow_to_answer_is_not_taken_for_nobody(path, monkeypatch):
+    greet_soon = HeadlessNotebook._greet_soon
+
+    def late(self):
+        asyncio.get_running_loop().call_later(3, greet_soon, self)
+
+    monkeypatch.setattr(HeadlessNotebook, "_greet_soon", late)
+    Run(path, [LOAD])()
+    assert saved(path).cells[0].outputs[0].text == "peer\n"
+
+
 def test_facts_and_signals_are_heard_in_order_and_the_end_of_the_turn_is_known(path):
     run = Run(path, [LOAD, "%%intern work\n\n"])()
     numbers = [e["number"] for e in run.events if e["kind"] == "fact"]
