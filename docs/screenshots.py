@@ -31,7 +31,7 @@ MOST_BYTES = 250_000
 LONGEST_S = 900
 TASK = "%%intern improve nano/mcq --model playbook --budget 1"
 TRAINS = """async path => {
-    const reply = await testing.ask(path, { kind: 'status', whole: true, tab: '' });
+    const reply = await testing.ask(path, { kind: 'status', whole: true, tab: '' }, 60_000);
     const { session, jobs } = reply?.view ?? { session: null, jobs: [] };
     const points = jobs.filter(job => job.state === 'running').map(job => job.curve.length);
     return session?.best?.value > 0 && Math.max(0, ...points) >= 8;

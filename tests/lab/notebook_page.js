@@ -90,8 +90,8 @@ window.testing = {
     });
   },
 
-  /** Ask the intern in the kernel, as its page does; null when nobody answers within 2 s. */
-  async ask(path, content) {
+  /** Ask the intern in the kernel, as its page does; null when nobody answers in time. */
+  async ask(path, content, waitMs) {
     const kernel = this.kernel(path);
     if (kernel === null) {
       return null;
@@ -114,7 +114,7 @@ window.testing = {
       },
       true
     );
-    const late = new Promise(resolve => setTimeout(() => resolve(null), 2000));
+    const late = new Promise(resolve => setTimeout(() => resolve(null), waitMs));
     const reply = await Promise.race([future.done, late]);
     return reply?.content ?? null;
   },
@@ -124,7 +124,7 @@ window.testing = {
    * two looks: what a page makes of a message, it makes at once.
    */
   async isSettled(path) {
-    const status = await this.ask(path, { kind: 'status', whole: false, tab: '' });
+    const status = await this.ask(path, { kind: 'status', whole: false, tab: '' }, 20_000);
     const cells = this.cells(path);
     const now = JSON.stringify(cells);
     const before = this.seen;

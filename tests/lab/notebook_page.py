@@ -184,9 +184,10 @@ class NotebookPage:
         self.page.evaluate(restart, self.path)
         self._ready()
 
-    def ask_kernel(self, **content: Any) -> dict[str, Any] | None:
+    def ask_kernel(self, within_s: float = WAIT_S, **content: Any) -> dict[str, Any] | None:
         """Send the intern in the kernel a request as its page does; ``None``: no answer."""
-        return self.page.evaluate("([p, c]) => testing.ask(p, c)", [self.path, content])
+        ask = "([p, c, ms]) => testing.ask(p, c, ms)"
+        return self.page.evaluate(ask, [self.path, content, within_s * 1000])
 
     def wait_until_settled(self) -> None:
         """Wait until no session is at work and all it said has reached this page."""
@@ -240,7 +241,7 @@ class NotebookPage:
             for cell in self.cells()
         ]
         heard = self.page.evaluate("() => testing.lastSeq")
-        status = self.ask_kernel(kind="status", whole=False, tab="")
+        status = self.ask_kernel(2, kind="status", whole=False, tab="")
         dialogs = self.page.locator(".jp-Dialog-content").all_inner_texts()
         return "\n".join(
             [

@@ -61,7 +61,7 @@ def test_a_restart_empties_the_kernel_and_a_reload_reads_the_file_again(open_not
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_the_page_answers_the_kernel_in_both_applications(open_notebook, tmp_path, app):
     page = open_notebook(write_notebook(tmp_path / "n.ipynb", [LOAD, "%%intern twice\n\n"]), app)
-    assert page.ask_kernel(kind="status") is None
+    assert page.ask_kernel(2, kind="status") is None
     page.run_all()
     page.wait_for("cells[1]?.execution_count")
     page.wait_until_settled()
