@@ -100,6 +100,9 @@ class Worker:
             if isinstance(command, StartTurn | ResumeTurn):
                 if self._task is None or self._task.done():
                     self._task = asyncio.ensure_future(self._run(command))
+                    # Begun before the next command is heard: a task that is cancelled before its
+                    # first step never runs at all, and the turn would neither begin nor end.
+                    await asyncio.sleep(0)
             elif isinstance(command, Stop):
                 if self._task is not None:
                     self._task.cancel()
