@@ -24,7 +24,7 @@ from mlintern_jupyter.tools.child import ask_python
 
 MOST = 2
 """Pictures of one result: its last ones."""
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 ANSWER_LIMIT = 2 * MOST * BASE64_LIMIT
 
 _PNG = b"\x89PNG\r\n\x1a\n"
