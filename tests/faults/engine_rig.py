@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import loop_clock
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
@@ -37,7 +38,8 @@ from mlintern_jupyter.tools.schema import FunctionTool
 QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.5, silence_s=20, retries=3)
 """Everything a person's patience has, in less time; the numbers of tries are the product's own,
 except ``retries``."""
-END_S = 30.0
+END_S = 120.0
+"""For a slow machine; whatever ends, ends long before."""
 MODEL = "openai/scripted"
 
 
@@ -116,6 +118,10 @@ class Engine:
         """Change the patience from here on."""
         self._patience = replace(self._patience, **changes)
         return self
+
+    def let_pass(self, seconds: float) -> None:
+        """So much time has passed for whatever the turn waits for."""
+        loop_clock.let_pass(self.session.worker.loop, seconds)
 
     def type(self, source: str) -> str:
         """Run a cell; what it showed."""

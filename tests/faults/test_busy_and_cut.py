@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from engine_rig import Engine, chunk, error, plan, served, sse, steps, told
+from engine_rig import QUICK, Engine, chunk, error, plan, served, sse, steps, told
 
 from mlintern_jupyter.events import Replied
 from mlintern_jupyter.testing.script import Call, Fault, Turn
@@ -23,12 +23,24 @@ def streamed(*events: object) -> Fault:
     return Fault(status=200, body=sse(*events), headers=STREAM)
 
 
-def survives(intern: Engine, *faults: Fault, turn: Turn | None = None) -> ScriptedServer:
+def sit_out(intern: Engine, server: ScriptedServer, silences: int) -> None:
+    """Let the intern wait until it gives up, each time that the server has begun to be silent."""
+    for number in range(1, silences + 1):
+        intern.until(lambda number=number: served(server).count("fault") == number)
+        # A server of one's own gets five times the silence.
+        intern.let_pass(5 * QUICK.silence_s + 1)
+
+
+def survives(
+    intern: Engine, *faults: Fault, turn: Turn | None = None, silences: int = 0
+) -> ScriptedServer:
     """Two calls, the faults, and an answer: everything happens, and everything happens once."""
     last = turn or Turn(TEXT)
     turns = [*steps(2)[:2], Turn(last.text, last.calls, faults), *([Turn("So.")] * bool(turn))]
     with ScriptedServer(turns) as server:
-        end = intern.run(server)
+        intern.start(server)
+        sit_out(intern, server, silences)
+        end = intern.ended()
         assert (end.outcome, end.summary) == ("completed", turns[-1].text)
         assert served(server).count("fault") == len(faults)
         assert len(server.requests) == len(turns) + len(faults)
@@ -91,8 +103,7 @@ def test_L05_a_reset_before_the_headers(intern: Engine) -> None:
 
 
 def test_L06_a_server_that_never_answers(intern: Engine) -> None:
-    intern.patient(silence_s=0.05)
-    survives(intern, Fault(hold=True), Fault(hold=True))
+    survives(intern, Fault(hold=True), Fault(hold=True), silences=2)
 
 
 def test_L06_its_silence_can_be_stopped(intern: Engine) -> None:
@@ -101,14 +112,15 @@ def test_L06_its_silence_can_be_stopped(intern: Engine) -> None:
     intern.until(lambda: server.requests)
     intern.type("%intern stop")
     assert intern.ended().outcome == "interrupted"
-    assert server.wait_until_unconnected(20)
+    assert server.wait_until_unconnected(60)
     server.stop()
 
 
 def test_L06_one_that_stays_silent_pauses(intern: Engine) -> None:
-    intern.patient(silence_s=0.02)
     server = ScriptedServer([Turn("never", faults=(Fault(hold=True),) * 99)])
-    end = intern.run(server)
+    intern.start(server)
+    sit_out(intern, server, 1 + QUICK.retries)
+    end = intern.ended()
     server.stop()
     assert end.outcome == "paused"
     assert server.base_url in end.do
@@ -198,8 +210,9 @@ def test_L22_an_error_inside_the_stream(intern: Engine) -> None:
 
 
 def test_L24_a_stream_that_trickles_is_not_taken_for_silence(intern: Engine) -> None:
-    intern.patient(silence_s=0.1)
-    with ScriptedServer([Turn(TEXT * 2, pause_s=0.15)]) as server:
+    # Five times the silence is five seconds: far more than any pause, less than the answer takes.
+    intern.patient(silence_s=1)
+    with ScriptedServer([Turn(TEXT * 2, pause_s=0.5)]) as server:
         end = intern.run(server)
         assert end.outcome == "completed"
         assert len(server.requests) == 1
@@ -207,17 +220,22 @@ def test_L24_a_stream_that_trickles_is_not_taken_for_silence(intern: Engine) -> 
 
 
 def test_L24_one_that_trickles_on_and_on_has_an_end(intern: Engine) -> None:
-    intern.patient(total_s=0.4, restarts=1)
-    server = ScriptedServer([Turn(TEXT * 50, pause_s=0.1)])
-    end = intern.run(server)
+    intern.patient(silence_s=1000, total_s=600, restarts=1)
+    server = ScriptedServer([Turn(TEXT * 500, pause_s=0.1)])
+    intern.start(server)
+    intern.until(intern.shown)
+    intern.let_pass(601)
+    intern.until(lambda: intern.shown().partition("asking again]\n")[2])
+    intern.let_pass(601)
+    end = intern.ended()
     server.stop()
     assert end.outcome == "failed"
-    assert "still answering after 0.4 s" in end.reason
+    assert "still answering after 600 s" in end.reason
     assert len(server.requests) == 2
 
 
 def test_L24_it_can_be_stopped(intern: Engine) -> None:
-    server = ScriptedServer([Turn(TEXT * 50, pause_s=0.1)])
+    server = ScriptedServer([Turn(TEXT * 500, pause_s=0.1)])
     intern.start(server)
     intern.until(intern.shown)
     intern.type("%intern stop")

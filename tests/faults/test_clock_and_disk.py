@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_rig import Engine, plan, steps, tool
+from engine_rig import END_S, Engine, plan, steps, tool
 from nbformat.v4 import new_code_cell
 
 import mlintern_jupyter
@@ -148,7 +148,7 @@ def test_K13_a_ledger_that_cannot_grow_stops_before_the_effect(intern: Engine, r
     with ScriptedServer(say) as server:
         try:
             intern.start(server, "--mode auto")
-            assert intern.session.worker.idle.wait(30)
+            assert intern.session.worker.idle.wait(END_S)
             intended = len(intern.facts(EffectIntended))
             assert marks(intern) == list(range(intended))
             if intended == 3 and intern.state().outcome is not None:
@@ -189,7 +189,7 @@ def test_K13_a_full_disk_says_so(intern: Engine, monkeypatch: pytest.MonkeyPatch
 
     with ScriptedServer(say) as server:
         intern.start(server, "--mode auto")
-        assert intern.session.worker.idle.wait(30)
+        assert intern.session.worker.idle.wait(END_S)
         told = intern.told_end()
         assert told.outcome == "failed"
         assert "disk is full" in told.reason + told.summary
@@ -248,7 +248,7 @@ def test_K15_the_folder_of_the_person_is_the_second_place(
     monkeypatch.setenv("XDG_DATA_HOME", str(home))
     with ScriptedServer([Turn("Done.")]) as server:
         shown = intern.start(server)
-        assert intern.session.worker.idle.wait(30)
+        assert intern.session.worker.idle.wait(END_S)
     assert str(home) in shown
     assert list(home.rglob(LEDGER_FILE))
 

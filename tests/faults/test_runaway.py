@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_rig import Engine, error, plan, served, steps, told, tool
+from engine_rig import END_S, Engine, error, plan, served, steps, told, tool
 
 from mlintern_jupyter.backends.jobs_folder import jobs_root, status_of, submissions
 from mlintern_jupyter.events import AgentEnded, AgentStarted, Compacted, EffectIntended, Reserved
@@ -214,7 +214,7 @@ def test_E08_no_price_is_not_free(intern: Engine) -> None:
     # Its window and price may be asked for; that is not a model call.
     with contextlib.suppress(AssertionError), no_network(loopback=False):
         intern.type("%%intern go --model openai/unheard-of --mode unattended --budget 1\n")
-        intern.session.worker.idle.wait(30)
+        intern.session.worker.idle.wait(END_S)
     end = intern.ended()
     assert end.outcome == "paused"
     assert "not known" in end.reason

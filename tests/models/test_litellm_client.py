@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from loop_clock import outwaited
 
 from mlintern_jupyter.errors import InternError, ModelFailed, Paused
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
@@ -310,11 +311,16 @@ def test_a_conversation_that_does_not_fit_says_what_to_do() -> None:
 
 
 def test_a_silent_server_is_given_up_and_asked_again() -> None:
-    quick = replace(QUICK, silence_s=0.05)
-    faults = (Fault(hold=True), Fault(cut_after=300, hold=True))
-    with ScriptedServer([Turn("Awake.", faults=faults)]) as server:
-        reply, _ = ask(server.base_url, patience=quick)
-    assert reply.text == "Awake."
+    pieces: list[str] = []
+    faults = (Fault(hold=True), Fault(cut_after=700, hold=True))
+    with ScriptedServer([Turn("Awake, and was so all the time.", faults=faults)]) as server:
+        model = LitellmModel(local(server.base_url), QUICK)
+        silent = [lambda: server.requests, lambda: pieces]
+        # A server of one's own gets five times the silence.
+        waited = outwaited(model.complete(ASK, pieces.append), silent, 5 * QUICK.silence_s + 1)
+        reply = asyncio.run(waited)
+        assert [request.served for request in server.requests] == ["fault", "fault", "answer"]
+    assert reply.text == "Awake, and was so all the time."
 
 
 def test_an_answer_that_never_ends_is_cut_off_by_the_total_limit() -> None:
@@ -334,7 +340,7 @@ def test_cancelling_closes_the_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(server.wait_until_unconnected, 30)
+        assert await asyncio.to_thread(server.wait_until_unconnected, 60)
 
     server = ScriptedServer([Turn("Long text here.", faults=(Fault(cut_after=600, hold=True),))])
     asyncio.run(cancel_in_the_middle(server))
