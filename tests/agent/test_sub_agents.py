@@ -75,7 +75,7 @@ def test_several_work_side_by_side_and_keep_their_numbers():
             met.append(task)
             if len(met) == 3:
                 all_here.set()
-            await asyncio.wait_for(all_here.wait(), 20)
+            await asyncio.wait_for(all_here.wait(), 60)
 
         model = ByTask(A=[("a",)], B=[("b",)], C=[("c",)])
         model.before = before

@@ -157,7 +157,7 @@ def test_stop_ends_every_sub_agent_with_the_turn():
         model.before = before
         session = Session(model)
         work = asyncio.ensure_future(session.turn(gives(1, "A"), gives(2, "B")))
-        await asyncio.wait_for(both.wait(), 20)
+        await asyncio.wait_for(both.wait(), 60)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work

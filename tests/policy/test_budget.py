@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlintern_jupyter.errors import LimitReached, Paused
@@ -113,6 +113,7 @@ def test_a_wait_that_fails_starts_the_clock_again():
     assert held.spent.seconds == 60.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=60))
 def test_spending_never_passes_the_limit_when_calls_keep_to_what_they_reserved(calls):
     held = budget(usd=3.0)

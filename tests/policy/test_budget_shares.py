@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlintern_jupyter.errors import LimitReached, Paused
@@ -126,6 +126,7 @@ MOVES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(MOVES)
 def test_all_that_is_shared_and_spent_stays_within_the_limit_and_comes_back(moves):
     """Calls that keep to what they reserved, of the intern and of its sub-agents in any order."""

@@ -217,7 +217,7 @@ class TestAToken:
 
 def get(url, credentials):
     """Ask an address with the token it may have; returns where it redirects to."""
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
     token = credentials.for_host("HF_TOKEN", url)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     connection.request("GET", urlsplit(url).path, headers=headers)

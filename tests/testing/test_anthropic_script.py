@@ -48,7 +48,7 @@ def request(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def post(base_url: str, body: Any) -> tuple[int, bytes]:
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         headers = {**VERSION, "x-api-key": "k"}
         connection.request("POST", "/v1/messages", json.dumps(body).encode(), headers)

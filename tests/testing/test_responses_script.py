@@ -47,7 +47,7 @@ def request(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def post(base_url: str, body: Any) -> tuple[int, bytes]:
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         connection.request("POST", "/v1/responses", json.dumps(body).encode())
         response = connection.getresponse()

@@ -35,7 +35,7 @@ def request(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def post(base_url: str, body: Any) -> tuple[int, bytes]:
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
         connection.request("POST", parts.path + "/chat/completions", text)
@@ -174,7 +174,7 @@ def test_as_a_process_it_logs_every_request_and_its_verdict(tmp_path: Path) -> N
         assert post(base_url, request(USER))[0] == 200
         first = json.loads(log.read_text())
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(30) == 1
+        assert process.wait(60) == 1
     assert (first["number"], first["body"]["messages"], first["served"]) == (1, [USER], "answer")
     verdict = json.loads(log.read_text().splitlines()[-1])
     assert verdict["end"] is True

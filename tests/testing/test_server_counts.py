@@ -20,7 +20,7 @@ LONG = "The quick brown fox jumps over the lazy dog. " * 300
 def post(base_url: str, *messages: dict[str, Any], **more: Any) -> tuple[int, dict[str, Any]]:
     body = {"model": "m", "messages": list(messages), "max_tokens": 9, "stream": False, **more}
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         connection.request("POST", "/v1/chat/completions", json.dumps(body).encode())
         response = connection.getresponse()
@@ -74,7 +74,7 @@ def test_the_list_of_models_tells_the_limit_only_where_it_should() -> None:
     for tells in (True, False):
         with ScriptedServer(lambda _: Turn(), context_tokens=400, tells_context=tells) as server:
             parts = urlsplit(server.base_url)
-            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
             connection.request("GET", "/v1/models")
             (model,) = json.loads(connection.getresponse().read())["data"]
             connection.close()
