@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -42,33 +42,29 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("serve")
     # Without this folder its list of models is a 500.
     (folder / "hub").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("transformers")), "serve", str(MODEL)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command += ["--host", "127.0.0.1", "--port", "0", "--device", "cpu"]
     env = {**os.environ, "HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
-        _wait_until_healthy(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}/v1"
+        url = _wait_until_healthy(process, folder / "log")
+        yield f"{url}/v1"
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
 
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_healthy(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Its address, which it says itself: a port picked for it could be taken meanwhile."""
     end = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                assert json.load(answer)["status"] == "ok"
-            return
-        except OSError:
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < end, log.read_text()[-3000:]
-            time.sleep(0.2)
+    while not (found := re.search(r"running on (http://127\.0\.0\.1:[1-9]\d*) ", log.read_text())):
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < end, log.read_text()[-3000:]
+        time.sleep(0.2)
+    with urllib.request.urlopen(f"{found[1]}/health", timeout=60) as answer:
+        assert json.load(answer)["status"] == "ok"
+    return found[1]
 
 
 @pytest.mark.parametrize("prefix", ["openai", "vllm", "openai/responses"])

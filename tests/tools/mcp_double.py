@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -116,22 +114,19 @@ def at_desk(
 @contextmanager
 def web_server(folder: Path, **env: str) -> Any:
     """The SDK's server over HTTP on this machine; yields its address and its log of headers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / f"headers-{port}"
+    log = folder / f"headers-{len(list(folder.glob('headers-*')))}"
     process = subprocess.Popen(
-        [sys.executable, str(SERVER), "sdk", str(port), str(log)],
+        [sys.executable, str(SERVER), "sdk", str(log)],
         env=dict(os.environ) | env,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
-    try:
-        while process.poll() is None:
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/mcp", log
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().strip()
+            assert port, "the server ended before it listened"
+            yield f"http://127.0.0.1:{port}/mcp", log
+        finally:
+            process.kill()

@@ -1,7 +1,7 @@
 """MCP servers for tests: a well-behaved one made with the SDK, and a bare one that misbehaves.
 
-``python mcp_server.py sdk`` speaks on its standard streams, ``sdk PORT LOG`` over HTTP, writing the
-headers of every request to LOG. ``python mcp_server.py bare TRICK`` is a loop over lines of JSON,
+``python mcp_server.py sdk`` speaks on its standard streams, ``sdk LOG`` over HTTP, writing the
+headers of every request to LOG and its port, once it listens, to standard output. ``python mcp_server.py bare TRICK`` is a loop over lines of JSON,
 and ``BareWeb`` the same over HTTP in a thread.
 """
 
@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ def sdk() -> Any:
     return server
 
 
-def http(port: int, log: str) -> None:
+def http(log: str) -> None:
     import uvicorn
 
     app = sdk().streamable_http_app(host="127.0.0.1")
@@ -98,7 +99,11 @@ def http(port: int, log: str) -> None:
                 return
         await app(scope, receive, send)
 
-    uvicorn.run(logged, host="127.0.0.1", port=port, log_level="warning")
+    server = uvicorn.Server(uvicorn.Config(logged, log_level="warning"))
+    # Bound here, so that nobody else can have taken the port meanwhile.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        print(listening.getsockname()[1], flush=True)
+        server.run(sockets=[listening])
 
 
 TOOL = {"name": "tell", "description": "Tell.", "inputSchema": {"type": "object", "properties": {}}}
@@ -109,7 +114,7 @@ def bare(trick: str) -> None:
     if trick == "dies":
         print("no licence found", file=sys.stderr, flush=True)
         sys.exit(3)
-    if trick == "sleeps":
+    if trick == "sleeps" or (trick == "sleeps once" and first_time()):
         time.sleep(600)
     listed = 0
     for line in sys.stdin:
@@ -117,6 +122,15 @@ def bare(trick: str) -> None:
         if "id" in message:
             listed += message["method"] == "tools/list"
             say(reply(trick, message, listed))
+
+
+def first_time() -> bool:
+    """Whether no server before this one was started with the same MARK."""
+    try:
+        os.close(os.open(os.environ["MARK"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 def reply(trick: str, message: dict[str, Any], listed: int) -> dict[str, Any]:
@@ -247,7 +261,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["sdk"]:
             sdk().run("stdio")
-        case ["sdk", port, log]:
-            http(int(port), log)
+        case ["sdk", log]:
+            http(log)
         case ["bare", trick]:
             bare(trick)

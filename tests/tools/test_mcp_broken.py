@@ -49,12 +49,21 @@ def test_m08_a_call_that_hangs_ends_and_the_others_do_not_wait(tmp_path: Path) -
     async def do(desk: Desk) -> None:
         await desk.welcome("s")
         await desk.welcome("t")
-        hanging = asyncio.create_task(desk.refusal(TELL))
+        hanging = asyncio.create_task(desk.call("use_mcp", TELL))
         assert (await desk.use('{"server": "t", "tool": "tell"}')).ok
         assert not hanging.done()
-        assert "did not answer within 2 s" in await hanging
+        hanging.cancel()
+        await asyncio.wait({hanging})
 
-    at_desk(tmp_path, bare("hang", timeout_s=2.0), bare("plain", name="t"), do=do)
+    at_desk(tmp_path, bare("hang", timeout_s=600.0), bare("plain", name="t"), do=do)
+
+
+def test_m08_a_call_that_hangs_has_an_end(tmp_path: Path) -> None:
+    async def do(desk: Desk) -> None:
+        await desk.welcome()
+        assert "did not answer within 2 s" in await desk.refusal(TELL)
+
+    at_desk(tmp_path, bare("hang", timeout_s=2.0), do=do)
 
 
 def test_m08_a_server_that_never_begins_is_given_up(
@@ -83,7 +92,8 @@ def test_m08_a_call_that_is_cancelled_leaves_the_server_in_order(tmp_path: Path)
         await desk.welcome()
         assert (await desk.use(TELL)).ok
 
-    at_desk(tmp_path, bare("plain"), do=do)
+    # One that answers could have begun before it is cancelled.
+    at_desk(tmp_path, bare("sleeps once", env={"MARK": str(tmp_path / "mark")}), do=do)
 
 
 @pytest.mark.parametrize("trick", ["noise", "large"])
@@ -124,6 +134,8 @@ def test_m08_a_server_over_http_that_goes_away_is_down(tmp_path: Path) -> None:
             for process in psutil.Process().children():
                 if str(log) in process.cmdline():
                     process.kill()
+                    # Killed is not gone: a request could still be taken and broken off.
+                    process.wait(60)
             assert "is down" in await desk.refusal('{"server": "s", "tool": "links"}')
 
         at_desk(tmp_path, McpServer("s", url=url), do=do)
@@ -171,7 +183,7 @@ def test_m08_over_http_an_answer_of_any_kind_ends_in_a_result(
         serving.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}/mcp"
-            at_desk(tmp_path, McpServer("s", url=url, timeout_s=20.0), do=do)
+            at_desk(tmp_path, McpServer("s", url=url, timeout_s=120.0), do=do)
         finally:
             server.shutdown()
             serving.join()
@@ -188,7 +200,7 @@ def test_m08_closing_ends_every_process_a_server_started(tmp_path: Path) -> None
     at_desk(tmp_path, bare("family"), do=do)
     assert len(pids) == 2
     # The grandchild is reaped by whoever adopted it, which may take a moment.
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while any(_runs(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.01)
     assert not any(_runs(pid) for pid in pids)
