@@ -31,6 +31,8 @@ LAST_WORDS = 2_000
 """Bytes kept of what a child writes to its standard error."""
 GRACE_S = 0.5
 """For a child to end by itself once its input is closed."""
+KILLED_S = 2.0
+"""For one that was killed to be gone, which takes a moment where the machine is busy."""
 POLL_S = 0.01
 CONNECT_S, READ_S = 15.0, 300.0
 
@@ -149,9 +151,9 @@ async def _overhear(
     silent.set()
 
 
-async def _ended(process: asyncio.subprocess.Process) -> bool:
-    """Whether it ended within the grace; ``wait`` would wait for whoever inherited its pipes."""
-    for _ in range(round(GRACE_S / POLL_S)):
+async def _ended(process: asyncio.subprocess.Process, within_s: float = GRACE_S) -> bool:
+    """Whether it ended in time; ``wait`` would wait for whoever inherited its pipes."""
+    for _ in range(round(within_s / POLL_S)):
         if process.returncode is not None:
             return True
         await asyncio.sleep(POLL_S)
@@ -167,7 +169,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        await _ended(process)
+        await _ended(process, KILLED_S)
         # Its pipes stay open while somebody outside the group holds them, or nobody reads them.
         getattr(process, "_transport").close()  # noqa: B009
 
