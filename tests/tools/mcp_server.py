@@ -1,8 +1,9 @@
 """MCP servers for tests: a well-behaved one made with the SDK, and a bare one that misbehaves.
 
 ``python mcp_server.py sdk`` speaks on its standard streams, ``sdk LOG`` over HTTP, writing the
-headers of every request to LOG and its port, once it listens, to standard output. ``python mcp_server.py bare TRICK`` is a loop over lines of JSON,
-and ``BareWeb`` the same over HTTP in a thread.
+headers of every request to LOG and its port, once it listens, to standard output. ``python
+mcp_server.py bare TRICK`` is a loop over lines of JSON, and ``BareWeb`` the same over HTTP in a
+thread.
 """
 
 import base64
