@@ -17,10 +17,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-# A busy machine may take any time over one example; how long says nothing about the example.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
-
 
 LONG = ("record_run", "kill", "faults")
 """Folders whose files take minutes: begun first, so that no process works on alone at the end."""
