@@ -18,7 +18,6 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any, Protocol
 
@@ -38,6 +37,7 @@ from mlintern_jupyter.hosts.own_cells import (
     speaks_to_the_intern,
 )
 from mlintern_jupyter.hosts.owner import CellOwner, Ended
+from mlintern_jupyter.hosts.running import Running, awaits, how_it_ended
 from mlintern_jupyter.hosts.uninterrupted import uninterrupted
 from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import (
@@ -79,23 +79,6 @@ class LocalPeer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Running:
-    info: Any
-    cell_id: str
-    """As its front end sent it, or as its text says (``LocalPeer.claims``)."""
-    source: str
-    owner: CellOwner | None
-    capture: Capture
-    started: float
-    client: str
-    """The session in the header of its request; empty without a kernel."""
-    sent: float | None
-    """When, by the clock of that client."""
-    outer: _Running | None
-    """The cell whose code runs this one, e.g. ``%intern next``."""
-
-
 class Bridge:
     """Sends to the peer, hears it, and sees every cell run.
 
@@ -126,8 +109,8 @@ class Bridge:
         self._pid = os.getpid()
         self._open = True
         self._hosts: tuple[CellOwner, ...] = ()
-        self._running: _Running | None = None
-        self._told: list[_Running] = []
+        self._running: Running | None = None
+        self._told: list[Running] = []
         self._line = WaitingLine()
         self._queued: deque[OwnCellRan] = deque(maxlen=_QUEUED_KEPT)
         self._ran_as_asked: dict[str, float] = {}
@@ -280,29 +263,29 @@ class Bridge:
         claimed = None if self.local is None else self.local.claims(info.raw_cell)
         outer = self._running
         if outer is not None and outer.capture.parent_id != request["msg_id"]:
+            self._settle_lost(None)
             outer = None
         # A cell that runs another one (``run_cell`` in its code) stays the one that runs, unless
         # the other is a proposal.
         if outer is not None and claimed is None:
             return
-        if outer is None:
-            self._tell_ended()  # the hook of an earlier cell's end may have been interrupted
         cell_id, source = claimed or (info.cell_id or "", info.raw_cell)
         owner = self._owner(cell_id)
         capture = Capture(request["msg_id"])
         client, sent = request["session"], sent_at(request)
         self._line.heard(client, sent, time())
-        self._running = _Running(
+        self._running = Running(
             info, cell_id, source, owner, capture, monotonic(), client, sent, outer
         )
         if self._tap is not None:
             self._tap.capture = capture
         if owner is not None:
             self._gate.closed_by = self._start(owner, self._running)
+            self._look_when_idle(self._running)
         elif begins_a_turn(source):
             self._queued.clear()
 
-    def _start(self, owner: CellOwner, cell: _Running) -> InternError | None:
+    def _start(self, owner: CellOwner, cell: Running) -> InternError | None:
         """Record the start of a session's cell; why it must not run, if so."""
         asked = self._outbox.forget_run(cell.cell_id)
         if asked:
@@ -325,11 +308,29 @@ class Bridge:
             return Interrupted("interrupted before it began")
         return None
 
-    def _tell_ended(self, cell: _Running | None = None) -> None:
+    def _tell_ended(self, cell: Running | None = None) -> None:
         """Say that a cell ended, or every one of which only the start was said."""
         for told in [c for c in self._told if cell is None or c is cell]:
             self.on_intern_cell(False)
             self._told.remove(told)
+
+    def _look_when_idle(self, cell: Running) -> None:
+        """Somebody waits for its end, and a second interrupt may reach IPython before our hook."""
+        if self._session is not None and not awaits(self._ip, cell.source):
+            # Code without ``await`` holds the loop until it ends.
+            asyncio.get_running_loop().call_soon(self._look_whether_lost, cell)
+
+    def _look_whether_lost(self, cell: Running) -> None:
+        inner = self._running
+        while inner is not None and inner is not cell:
+            inner = inner.outer
+        if inner is not None:
+            self._settle_lost(cell.outer)
+
+    def _settle_lost(self, outer: Running | None) -> None:
+        """The ends of all cells inside of this one were lost."""
+        while self._running is not outer and self._alive():
+            self._settle(None)
 
     def _after_cell(self, result: Any) -> None:
         with uninterrupted():
@@ -352,7 +353,7 @@ class Bridge:
             self._tap.capture = None if running.outer is None else running.outer.capture
         elif self.local is not None:
             self.local.shown(result, running.capture)
-        state, error = _how_it_ended(result)
+        state, error = how_it_ended(result)
         outputs = running.capture.finish()
         if running.owner is not None:
             ended = Ended(
@@ -370,7 +371,7 @@ class Bridge:
         elif not speaks_to_the_intern(running.source):
             self._own_cell_ran(running, state)
 
-    def _own_cell_ran(self, running: _Running, state: CellState) -> None:
+    def _own_cell_ran(self, running: Running, state: CellState) -> None:
         names = names_bound(getattr(running.info, "transformed_cell", None) or running.source)
         queued = self._line.stood(running.client, running.sent)
         fact = OwnCellRan(running.cell_id, first_line(running.source), state, names, queued)
@@ -380,15 +381,3 @@ class Bridge:
             # A turn that was opened meanwhile has looked before this was there.
             for host in self._hosts:
                 host.hear_queued()
-
-
-def _how_it_ended(result: Any) -> tuple[CellState, str]:
-    if result is None:
-        return "interrupted", "CancelledError: "
-    error = result.error_before_exec or result.error_in_exec
-    if error is None:
-        return "done", ""
-    text = f"{type(error).__name__}: {error}"
-    # ipykernel cancels a cell that awaits.
-    interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
-    return ("interrupted" if interrupted else "failed"), text

@@ -11,6 +11,8 @@ intern and what the person ran in this kernel.
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import re
 import threading
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.capture import Capture
 from mlintern_jupyter.hosts.own_cells import first_line, speaks_to_the_intern
+from mlintern_jupyter.hosts.running import awaits
 from mlintern_jupyter.wire import (
     CellNotRun,
     CellsRead,
@@ -77,7 +80,9 @@ class StepPeer:
     def __init__(self, ip: Any, bridge: Bridge) -> None:
         self._ip = ip
         self._bridge = bridge
-        self._heard = threading.Condition()
+        # No condition: an interrupt inside one leaves its lock held, or lets it go twice.
+        self._lock = threading.RLock()
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._cells: dict[str, _Cell] = {}
         self._whys: dict[str, str] = {}
         self._stepping = False
@@ -94,9 +99,10 @@ class StepPeer:
 
     def hear(self, message: ToPeer) -> None:
         """Keep what a page would do; from any thread, and nothing is shown here."""
-        with self._heard:
+        with self._lock:
             self._keep(message)
-            self._heard.notify_all()
+        if self._stepping:
+            self._news.put(None)
         if isinstance(message, ReadCells) and self._bridge.peer is None:
             self._bridge.hear(to_json(CellsRead(message.request, self._views())))
 
@@ -156,31 +162,31 @@ class StepPeer:
             )
         not_run = CellNotRun(cell.cell.id, "skipped", reason)
         self._bridge.hear(to_json(not_run))
-        with self._heard:
+        with self._lock:
             self._settle(cell.cell.id)
         return f"skipped: {cell.cell.mark.kind} `{first_line(cell.cell.source)}`; {NEXT}"
 
     def _wait(self, ended: Callable[[], bool], held: Callable[[], bool], *, said: bool) -> bool:
         """Wait for something to do; whether the person was told of it, which once is enough."""
         while True:
-            with self._heard:
+            with self._lock:
                 if self._something() or ended() or held():
                     return said
-                if said:
-                    self._heard.wait(_LOOK_AGAIN_S)
-                    continue
-            said = True
-            print(WAITING, flush=True)  # noqa: T201
+            if not said:
+                said = True
+                print(WAITING, flush=True)  # noqa: T201
+            with contextlib.suppress(queue.Empty):
+                self._news.get(timeout=_LOOK_AGAIN_S)
 
     def _take_markdown(self) -> list[_Cell]:
-        with self._heard:
+        with self._lock:
             found = [c for c in self._cells.values() if _to_show(c)]
             for cell in found:
                 self._cells[cell.cell.id] = replace(cell, shown=True)
         return found
 
     def _first(self, fits: Callable[[_Cell], bool]) -> _Cell | None:
-        with self._heard:
+        with self._lock:
             return next((c for c in self._cells.values() if _waits(c) and fits(c)), None)
 
     def _something(self) -> bool:
@@ -198,10 +204,7 @@ class StepPeer:
 
     def _awaits(self, cell: _Cell) -> bool:
         """Code with ``await`` cannot run inside another cell of a kernel: it is offered."""
-        if getattr(self._ip, "kernel", None) is None:
-            return False
-        source = cell.cell.source
-        return self._ip.should_run_async(source, transformed_cell=self._ip.transform_cell(source))
+        return awaits(self._ip, cell.cell.source)
 
     def _run(self, cell: _Cell) -> bool:
         """Run a cell that needs nobody, here; whether the person let it."""
@@ -210,7 +213,7 @@ class StepPeer:
         )
         self._show(f"{_title(cell)}\n\n{fence}python\n{cell.cell.source}\n{fence}")
         result = self._ip.run_cell(marked(cell), store_history=True)
-        with self._heard:
+        with self._lock:
             # Also where its start could not be recorded: it is not tried again and again.
             self._settle(cell.cell.id)
         return not isinstance(result.error_in_exec, KeyboardInterrupt)
@@ -263,7 +266,7 @@ class StepPeer:
 
     def _views(self) -> tuple[CellView, ...]:
         """The intern's cells, and what the person ran here, in the order in which it ran last."""
-        with self._heard:
+        with self._lock:
             mine = {c.cell.id: c.cell for c in self._cells.values()}
         views: dict[str, CellView] = {}
         history: list[str] = list(self._ip.history_manager.input_hist_raw)

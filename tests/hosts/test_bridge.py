@@ -18,7 +18,7 @@ def test_a_ping_is_answered_while_the_loading_cell_runs(peer):
     peer.next("ping")
     reply = peer.hello()
     said = {"ok": True, "wire": WIRE_VERSION, "boot": peer.boot, "leads": True}
-    assert reply == said | {"seq": 0, "messages": [], "more": False}
+    assert reply == said | {"seq": 0, "messages": [], "more": False, "status": None}
     peer.reply(load)
     assert (
         peer.run("import stub_intern; assert stub_intern.BRIDGE.peer == 'hand'")["status"] == "ok"

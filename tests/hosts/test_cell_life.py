@@ -162,6 +162,34 @@ def test_a_cell_that_two_pages_were_asked_to_run_runs_once(loaded):
     assert kinds(loaded).count("CellStarted") == 2
 
 
+LOSES_ITS_END = """events = get_ipython().events
+trigger = events.trigger
+def lose(name, *arguments):
+    if name == "post_run_cell":
+        events.trigger = trigger
+    else:
+        trigger(name, *arguments)
+events.trigger = lose"""
+"""A second interrupt that reaches IPython itself keeps our hook from being called."""
+
+
+def test_a_cell_whose_end_was_lost_to_an_interrupt_is_settled_when_the_kernel_is_idle(loaded):
+    waiting(loaded).run(LOSES_ITS_END, "please")
+    ended = loaded.heard("CellEnded")
+    assert (ended["cell_id"], ended["state"]) == ("please", "interrupted")
+    loaded.heard("TurnEnded")
+    assert kinds(loaded) == ["Decided", "CellStarted", "CellEnded", "TurnEnded"]
+
+
+def test_a_cell_that_awaits_is_settled_by_the_next_if_its_end_was_lost(loaded):
+    waiting(loaded).run(f"import asyncio\n{LOSES_ITS_END}\nawait asyncio.sleep(0)", "please")
+    assert kinds(loaded) == ["Decided", "CellStarted"]
+    loaded.run("print('mine')", "own")
+    loaded.heard("TurnEnded")
+    assert kinds(loaded)[:3] == ["Decided", "CellStarted", "CellEnded"]
+    assert loaded.facts()[2]["state"] == "interrupted"
+
+
 def test_waiting_for_a_person_is_over_when_the_cell_begins(loaded):
     waiting(loaded, "begun").wanted("please")
     busy = loaded.begin("import time\nwhile True: time.sleep(.05)", "please")
