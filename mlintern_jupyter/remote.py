@@ -35,7 +35,6 @@ from mlintern_jupyter.session.identity import session_folders
 from mlintern_jupyter.views import AskView
 from mlintern_jupyter.wire import (
     CONTROL_REQUEST,
-    PING_TIMEOUT_S,
     AskStatus,
     SendCommand,
     ToKernel,
@@ -43,6 +42,8 @@ from mlintern_jupyter.wire import (
 )
 
 MOST = 50
+ANSWER_S = 10.0
+"""A terminal waits longer than a page: a kernel at work on a busy machine may take seconds."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def add_verbs(verbs: Any) -> None:
         verb.add_argument("--folder", type=Path, help="where the notebook is (default: here)")
 
 
-def ask(holder: Holder, message: ToKernel, timeout_s: float = PING_TIMEOUT_S) -> dict[str, Any]:
+def ask(holder: Holder, message: ToKernel, timeout_s: float = ANSWER_S) -> dict[str, Any]:
     """Send a request to the kernel that holds a session, and return its reply.
 
     Raises:

@@ -51,8 +51,9 @@ _MARKER = re.compile(r"\s*# intern (?P<session>\S+) (?P<cell>[\w-]+)(?= ·|\s|$)
 _WHY_LIMIT = 80
 _LOOK_AGAIN_S = 0.2
 """A turn can end without a word to a peer (a record that cannot be written)."""
-_MODE_DECIDES_S = 2.0
-"""After its insertion it is said whether a cell runs by itself; then it is the person's."""
+_MODE_DECIDES_S = 10.0
+"""After its insertion it is said whether a cell runs by itself, on a slow disk after seconds; then
+it is the person's."""
 _HISTORY = 500
 
 

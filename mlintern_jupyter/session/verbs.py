@@ -24,10 +24,11 @@ from mlintern_jupyter.options import MODES
 from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.session.asked import ask_text, ask_views, inert, named
 from mlintern_jupyter.session.inventory import models_text, servers_text, tools_text
-from mlintern_jupyter.session.session import Session
+from mlintern_jupyter.session.session import PAUSED, Session
 
-TAKEN_S = 1.5
-"""Longest wait for a command to be carried out, so that what is typed next finds it done."""
+TAKEN_S = 20.0
+"""Longest wait for a command to be carried out, so that what is typed next finds it done; long
+because the worker may be loading a model's library, or the disk be slow."""
 ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
 
 
@@ -61,6 +62,7 @@ class Verbs:
         """Hold the turn before its next model call."""
         session = self._working()
         self.handle(session, Pause())
+        _until(lambda: session.state.held == PAUSED or not session.working)
         return (
             f"{session.state.session} makes no further model call until `%intern continue`; what"
             " runs goes on"
@@ -82,6 +84,7 @@ class Verbs:
                 do=f"%intern mode {' | '.join(MODES)}",
             )
         self.handle(session, SetMode(word))
+        _until(lambda: session.state.mode == word)
         return f"{session.state.session} is in mode {word} from now on"
 
     def approve(self, words: str) -> str:

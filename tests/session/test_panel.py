@@ -39,8 +39,6 @@ def test_it_shows_the_cell_that_waits_and_its_buttons_reach_the_intern(kernel: K
         shown = kernel.run("print(panel.pending.value)").text
         assert "run `x &lt; 1 &amp; y` to see" in shown
         kernel.run("panel.hold.click()")
-        kernel.run("import time; time.sleep(0.5)")
-        # Drawn again after each cell.
         assert kernel.run("print(panel.hold.description)").text == "Continue\n"
         assert "held" in kernel.run("print(panel.status.value)").text
         kernel.run("panel.steer.value = 'use LoRA'; panel.tell.click()")
