@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -10,9 +13,12 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
-from mlintern_jupyter.wire import CONTROL_REQUEST, WIRE_VERSION, Hello, to_json
+from mlintern_jupyter.wire import CONTROL_REQUEST, WIRE_VERSION, AskStatus, Hello, to_json
 
 LOAD = "%load_ext mlintern_jupyter"
+START_S = 120.0
+STARTS = 3
+"""A kernel on TCP that finds a port taken ends at once; so often another one is started."""
 
 
 def without_standing(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -32,7 +38,7 @@ class Shown:
 
     status: str
     text: str
-    """Streams, plain displays and error values, joined."""
+    """Streams, plain displays and error values, a line each; a stream as it was written."""
     next_input: str = ""
     """Text the kernel gave for the next cell."""
     replaces: bool = False
@@ -47,16 +53,39 @@ class KernelPeer:
     env: dict[str, str] = field(default_factory=dict[str, str])
     asks: bool = False
     """Cells may ask for input, as those of a person's front end may."""
+    tcp: bool = False
+    """Listen on ports, as the kernels of a Jupyter server do."""
 
     def __enter__(self) -> KernelPeer:
+        for left in reversed(range(STARTS)):
+            try:
+                self._start()
+                break
+            except RuntimeError:
+                died = self.manager.provisioner is None or not self.manager.is_alive()
+                self._end()
+                # A port that was free when the manager looked may be another's when it is bound.
+                if not (self.tcp and died and left):
+                    raise
+        return self
+
+    def _start(self) -> None:
+        self._sockets = tempfile.TemporaryDirectory(prefix="kernel-")
         self.manager = KernelManager()
+        if not self.tcp:
+            # Files of its own: nobody else can take them before the kernel is there.
+            self.manager.transport, self.manager.ip = "ipc", f"{self._sockets.name}/k"
         env = {**os.environ, **self.env}
         env.pop("JPY_SESSION_NAME", None)
         self.manager.start_kernel(cwd=str(self.folder), env=env)
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
-        return self
+        self.client.wait_for_ready(timeout=START_S)
+
+    def _end(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self._sockets.cleanup()
 
     def __exit__(
         self,
@@ -64,11 +93,23 @@ class KernelPeer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
+        self._end()
 
-    def run(self, source: str, cell_id: str = "", timeout: float = 60) -> Shown:
-        """Execute a cell as a front end does that sends cell ids (or not)."""
+    def run(
+        self,
+        source: str,
+        cell_id: str = "",
+        timeout: float = 120,
+        hear: Callable[[str], object] = len,
+    ) -> Shown:
+        """Execute a cell as a front end does that sends cell ids (or not).
+
+        Args:
+            source: the cell's text.
+            cell_id: empty where the front end sends none.
+            timeout: longest silence of the kernel; the first turn in it loads the model's library.
+            hear: told every piece of a stream while the cell runs.
+        """
         content = {
             "code": source,
             "silent": False,
@@ -81,6 +122,7 @@ class KernelPeer:
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
         said: list[str] = []
+        stream = ""
         while True:
             heard = self.client.get_iopub_msg(timeout=timeout)
             if heard["parent_header"].get("msg_id") != message["header"]["msg_id"]:
@@ -89,11 +131,19 @@ class KernelPeer:
             if kind == "status" and body["execution_state"] == "idle":
                 break
             if kind == "stream":
-                said.append(body["text"])
+                # One print may come in two pieces, where the kernel paused between them.
+                if body["name"] == stream:
+                    said[-1] += body["text"]
+                else:
+                    said.append(body["text"])
+                stream = body["name"]
+                hear(body["text"])
             elif kind in {"display_data", "execute_result"}:
                 said.append(body["data"].get("text/plain", ""))
+                stream = ""
             elif kind == "error":
                 said.append("\n".join([body["evalue"], *body["traceback"]]))
+                stream = ""
         reply = self._reply(message["header"]["msg_id"], timeout)
         given = [p for p in reply.get("payload", ()) if p["source"] == "set_next_input"]
         if not given:
@@ -102,7 +152,7 @@ class KernelPeer:
 
     def complete(self, text: str) -> list[str]:
         """What the kernel offers at the end of a text."""
-        return self._reply(self.client.complete(text, len(text)), 30)["matches"]
+        return self._reply(self.client.complete(text, len(text)), 120)["matches"]
 
     def _reply(self, msg_id: str, timeout: float) -> dict[str, Any]:
         # Answers to the questions whether the kernel is ready may come late.
@@ -119,4 +169,18 @@ class KernelPeer:
         """Say anything on the control channel."""
         message = self.client.session.msg(CONTROL_REQUEST, content)
         self.client.control_channel.send(message)
-        return self.client.control_channel.get_msg(timeout=30)["content"]
+        while True:
+            reply = self.client.control_channel.get_msg(timeout=60)
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                return reply["content"]
+
+    def standing(self) -> dict[str, Any]:
+        """What the kernel answers a page that asks: ``active`` sessions, ``wanted`` cells."""
+        return self.ask(to_json(AskStatus()))
+
+    def until_idle(self) -> None:
+        """Wait until no turn runs: the record shows its end a moment before the kernel is free."""
+        end = time.monotonic() + 60
+        while self.standing()["active"]:
+            assert time.monotonic() < end, "the turn went on"
+            time.sleep(0.05)

@@ -42,7 +42,7 @@ class OpenPage:
         request = self._client.session.msg(CONTROL_REQUEST, to_json(message))
         self._client.control_channel.send(request)
         while True:
-            reply = self._client.control_channel.get_msg(timeout=20)
+            reply = self._client.control_channel.get_msg(timeout=60)
             if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
                 return reply["content"]
 
@@ -55,6 +55,14 @@ class OpenPage:
     def waiting(self) -> list[str]:
         """Ids of the cells that wait for the person, those that are in the notebook already."""
         return [p["cell_id"] for p in self.view()["pending"] if p["cell_id"] in self.cells]
+
+    def wanted(self) -> list[str]:
+        """Ids of the cells that a call of a running turn waits for."""
+        return self.say(AskStatus(tab=TAB))["wanted"]
+
+    def until_idle(self) -> None:
+        """Wait until no turn runs: the record shows its end a moment before the kernel is free."""
+        self.until(lambda: not self.say(AskStatus(tab=TAB))["active"])
 
     def command(self, kind: str, **more: Any) -> dict[str, Any]:
         """A press of a button."""
