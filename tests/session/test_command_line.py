@@ -20,6 +20,8 @@ from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.testing.strict_responses import encrypted
 
 RUN = [sys.executable, "-m", "mlintern_jupyter", "run"]
+# Whole runs, each with a kernel of its own.
+pytestmark = pytest.mark.timeout(900)
 UNATTENDED = ["--mode", "unattended", "--budget", "1"]
 
 
@@ -153,12 +155,12 @@ def test_an_interrupt_stops_the_intern_and_exits_with_130(tmp_path: Path) -> Non
     process = subprocess.Popen(
         words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not server.requests:
         assert time.monotonic() < end
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert json.loads(said.strip().splitlines()[-1])["status"] == "interrupted"
     server.stop()

@@ -80,7 +80,7 @@ def test_a_prompt_stays_as_typed(kernel: KernelPeer, tmp_path: Path) -> None:
     kernel.run("x = 5")
     with ScriptedServer([Turn("fine")]) as server:
         kernel.run(f"%%intern raise {{x}} by $HOME{_ask(server)}", "cell-1")
-        state = _finished(tmp_path)
+        state = _finished(kernel)
     assert state.goal == "raise {x} by $HOME"
 
 
@@ -91,20 +91,23 @@ def _ask(server: ScriptedServer) -> str:
     )
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
 
 
-def _finished(folder: Path) -> SessionState:
-    def ended() -> bool:
-        found = _records(folder)
-        return bool(found) and '"TurnEnded"' in found[-1].read_text()
+def _finished(kernel: KernelPeer) -> SessionState:
+    """The state when a turn has ended, in the record and for the kernel."""
 
-    _wait(ended)
-    return fold(Ledger.view(_records(folder)[-1].parent).facts)
+    def state() -> SessionState:
+        found = _records(kernel.folder)
+        return fold(Ledger.view(found[-1].parent).facts) if found else SessionState()
+
+    _wait(lambda: state().outcome is not None)
+    kernel.until_idle()
+    return state()
 
 
 def test_run_again_unchanged_a_finished_cell_shows_its_result(
@@ -114,7 +117,7 @@ def test_run_again_unchanged_a_finished_cell_shows_its_result(
     with ScriptedServer([Turn("It went well.")]) as server:
         cell = f"%%intern do it{_ask(server)}"
         kernel.run(cell, "cell-1")
-        state = _finished(tmp_path)
+        state = _finished(kernel)
         again = kernel.run(cell, "cell-1")
         # A front end that sends no ids knows the session by the stamp.
         stamped = kernel.run(f"{cell} --session {state.session}")
@@ -132,7 +135,7 @@ def test_run_again_changed_it_is_a_new_turn_that_is_told_the_difference(
     with ScriptedServer([Turn("First."), Turn("Second.")]) as server:
         cell = f"%%intern do it{_ask(server)}"
         kernel.run(cell, "cell-1")
-        _finished(tmp_path)
+        _finished(kernel)
         kernel.run(f"{cell}\nLoRA is fine.", "cell-1")
         _wait(lambda: len(server.requests) == 2)
         asked = server.requests[1].body["messages"][-1]["content"]
@@ -146,10 +149,10 @@ def test_again_starts_a_new_session(kernel: KernelPeer, tmp_path: Path) -> None:
     with ScriptedServer([Turn("Done.")]) as server:
         cell = f"%%intern do it{_ask(server)}"
         kernel.run(cell, "cell-1")
-        _finished(tmp_path)
+        _finished(kernel)
         kernel.run(f"{cell} --again", "cell-1")
         _wait(lambda: len(_records(tmp_path)) == 2)
-        _finished(tmp_path)
+        _finished(kernel)
         _wait(lambda: len(server.requests) == 2)
 
 
@@ -195,7 +198,7 @@ def test_a_second_cell_while_one_runs_offers_steer_and_stop(
     assert "%intern stop" in second.text
     stopped = kernel.run("%intern stop")
     assert "stopping" in stopped.text
-    state = _finished(tmp_path)
+    state = _finished(kernel)
     assert state.status == "interrupted"
     again = kernel.run(f"%%intern do it{_ask(server)}", "cell-1")
     assert again.status == "ok"
@@ -214,7 +217,7 @@ def test_steering_reaches_the_model_before_its_next_step(
         _wait(lambda: len(server.requests) >= 1)
         kernel.run("%intern steer use LoRA, please")
         kernel.run("%intern stop")
-        _finished(tmp_path)
+        _finished(kernel)
         kernel.run("%intern resume")
         _wait(lambda: _records(tmp_path)[0].read_text().count('"TurnEnded"') == 2)
         said = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] == "user"]
@@ -248,7 +251,7 @@ def test_a_broken_configuration_is_named_and_widens_nothing(tmp_path: Path) -> N
         assert "no language model is chosen" in shown.text
         with ScriptedServer([Turn("fine")]) as server:
             started = peer.run(f"%%intern do it{_ask(server)}", "cell-2")
-            _finished(tmp_path)
+            _finished(peer)
     assert "line 2" in started.text
 
 

@@ -22,10 +22,13 @@ from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.testing.script import Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
+# Many processes one after another, each of which loads the package.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[KernelPeer]:
-    with KernelPeer(tmp_path) as peer:
+    with KernelPeer(tmp_path, tcp=True) as peer:
         assert peer.run(LOAD).status == "ok"
         peer.answer_as("test")
         yield peer
@@ -59,7 +62,7 @@ def newest(folder: Path) -> SessionState:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.05)
@@ -99,6 +102,7 @@ def test_a_session_is_seen_steered_and_stopped_while_a_cell_runs(
     stopped = mlintern(tmp_path, "stop", "--session", name)
     assert (stopped.returncode, stopped.stderr) == (0, "")
     until(lambda: newest(tmp_path).status == "interrupted", "the end of the turn")
+    kernel.until_idle()
 
     again = mlintern(tmp_path, "stop")
     assert again.returncode == 2

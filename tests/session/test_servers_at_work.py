@@ -100,7 +100,7 @@ def test_a_cell_of_the_intern_finds_no_key_and_one_of_the_person_does(
     cell = Call("write_cell", {"kind": "run", "source": PEEK, "why": "to see"})
     with ScriptedServer([Turn(calls=(cell,)), Turn("Done.")]) as server:
         begin(kernel, server)
-        ran = kernel.run(PEEK, wait(lambda: proposed(tmp_path), "a proposal"))
+        ran = kernel.run(PEEK, wait(lambda: wanted(kernel), "a proposal that is waited for"))
         until(kernel, "completed")
     assert "keys: []" in ran.text
     assert "keys: ['" in kernel.run(PEEK, "mine").text
@@ -112,7 +112,6 @@ def allow(kernel: KernelPeer, shown: str) -> None:
     assert "allowed, once" in kernel.run(call[1]).text
 
 
-def proposed(folder: Path) -> str:
-    (ledger,) = (folder / "intern_runs").glob("*/ledger.jsonl")
-    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
-    return next((line["cell_id"] for line in lines if line["type"] == "CellProposed"), "")
+def wanted(kernel: KernelPeer) -> str:
+    """Id of the cell that waits; the record names it a moment before the kernel knows it."""
+    return next(iter(kernel.standing()["wanted"]), "")

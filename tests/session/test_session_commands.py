@@ -37,6 +37,7 @@ from mlintern_jupyter.jobs import JobSpec
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.session import worker
 from mlintern_jupyter.session.assemble import cancel_running
 from mlintern_jupyter.session.session import MAGIC_CELL_GONE, PAUSED, Session
 
@@ -136,7 +137,7 @@ class Scene:
         wait(lambda: len(self.session.state.messages) > count)
 
 
-def wait(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -274,7 +275,8 @@ def test_words_of_the_person_raise_attention(scene: Scene) -> None:
     assert scene.session.state.messages[-1].text == "use LoRA"
 
 
-def test_closing_ends_the_turn_in_the_record(scene: Scene) -> None:
+def test_closing_ends_the_turn_in_the_record(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "CLOSING_S", 60.0)
     scene.start()
     scene.session.close()
     assert scene.session.state.status == "interrupted"
@@ -283,7 +285,7 @@ def test_closing_ends_the_turn_in_the_record(scene: Scene) -> None:
 
 def test_stop_with_jobs_ends_the_jobs_also_when_no_turn_runs(scene: Scene) -> None:
     scene.session.handle(Stop(jobs=True))
-    assert scene.cancelled.wait(20)
+    assert scene.cancelled.wait(60)
 
 
 def test_ending_the_jobs_of_a_folder_leaves_none_running(tmp_path: Path) -> None:

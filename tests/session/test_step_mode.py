@@ -17,8 +17,6 @@ from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
 VSCODE = "vscode-notebook-cell:/home/me/a.ipynb#W0sZmlsZQ%3D%3D"
-
-
 BREAK = """
 from mlintern_jupyter.errors import LedgerUnwritable
 from mlintern_jupyter.record.ledger import Ledger
@@ -26,9 +24,12 @@ whole = Ledger.commit
 def full(self, fact): raise LedgerUnwritable("the disk is full")
 Ledger.commit = full
 """
-
-
 RESTORE = "Ledger.commit = whole"
+ASKED = """
+from mlintern_magics import _LOADED
+steps = next(iter(_LOADED.values())).interns().steps._peer
+print([cell.asked for cell in steps._cells.values()])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def _messages(server: ScriptedServer) -> list[str]:
     return [str(m.get("content", "")) for m in messages]
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -282,8 +283,12 @@ def test_interrupting_the_waiting_ends_only_the_waiting(kernel: KernelPeer) -> N
     try:
         kernel.run(_ask(server), "cell-1")
         kernel.run(kernel.run("%intern next").next_input)
-        kernel.run("import threading, _thread\nthreading.Timer(1, _thread.interrupt_main).start()")
-        shown = kernel.run("%intern next", timeout=120)
+
+        def interrupt(said: str) -> None:
+            if "waiting for the intern" in said:
+                kernel.manager.interrupt_kernel()
+
+        shown = kernel.run("%intern next", hear=interrupt)
         assert shown.status == "ok"
         assert "stopped waiting; the intern goes on" in shown.text
         assert "stopping" in kernel.run("%intern stop").text
@@ -328,15 +333,17 @@ def test_a_page_that_comes_later_gets_the_cells_and_takes_over(kernel: KernelPee
         assert f"cell {inserted[0]['id']} done" in _told(server)
 
 
-def test_a_mode_switched_meanwhile_runs_what_waits(kernel: KernelPeer) -> None:
+def test_a_mode_switched_meanwhile_runs_what_waits(kernel: KernelPeer, tmp_path: Path) -> None:
     with ScriptedServer([_cell("run", "print(40 + 2)"), Turn("Done.")]) as server:
         kernel.run(_ask(server), "cell-1")
         assert kernel.run("%intern next").next_input
         assert "in mode auto" in kernel.run("%intern mode auto").text
-        _wait(lambda: '"by":"mode"' in _ledger(Path(kernel.run("%pwd").text.strip("'"))))
+        # The record says so a moment before the kernel was asked to run it.
+        _wait(lambda: kernel.run(ASKED).text == "[True]\n")
         shown = kernel.run("%intern next")
         assert "42\n" in shown.text
         assert "Done." in shown.text
+    assert '"by":"mode"' in _ledger(tmp_path)
 
 
 def test_a_stopped_turn_is_resumed_and_its_cell_offered_again(kernel: KernelPeer) -> None:
@@ -379,7 +386,7 @@ def test_plain_ipython_without_a_kernel_works_the_same_way(tmp_path: Path) -> No
     with ScriptedServer([_cell("run", source), Turn("All done.")]) as server:
         done = subprocess.run(
             [sys.executable, "-c", PLAIN, _ask(server)],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+            cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert "This is a shell without a notebook" in done.stdout, done.stderr
         assert "All done." in done.stdout

@@ -25,9 +25,11 @@ def test_the_playbook_waits_on_for_the_cell_it_was_stopped_at(tmp_path: Path) ->
         page.command("Stop")
         page.until(lambda: state().outcome is not None)
         assert state().status == "interrupted"
+        page.until_idle()
 
         page.run("magic", f"%intern resume {state().session}")
-        page.until(lambda: page.waiting() == [cell_id])
+        page.until(lambda: page.wanted() == [cell_id])
+        assert page.waiting() == [cell_id]
         page.run(cell_id)
         page.until(lambda: page.waiting() not in ([], [cell_id]))
 

@@ -86,7 +86,7 @@ class Scene:
         return self
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, "it did not happen in time"
             time.sleep(0.005)
