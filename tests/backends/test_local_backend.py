@@ -124,8 +124,10 @@ def test_a_job_is_stopped_at_its_timeout(backend: LocalBackend) -> None:
 
 
 def test_a_cancel_ends_grandchildren_too_even_those_in_a_session_of_their_own(
-    backend: LocalBackend, tmp_path: Path
+    backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The runner is given the time it needs to end them itself.
+    monkeypatch.setattr("mlintern_jupyter.backends.local._CANCEL_S", 120)
     spec = JobSpec(
         "family",
         script("""
@@ -185,7 +187,9 @@ def test_a_cancel_of_a_runner_that_does_not_answer_kills_the_family(
 
 
 def test_a_job_outlives_the_process_that_started_it_and_is_found_again(tmp_path: Path) -> None:
-    source = "import time\ntime.sleep(1.5)\nprint('made it')\n"
+    source = (
+        "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)\nprint('made it')\n"
+    )
     starter = f"""
 import os, signal
 from pathlib import Path
@@ -199,6 +203,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     backend, spec = LocalBackend(tmp_path / "intern_runs", tmp_path), JobSpec("orphan", source)
     assert backend.status(spec.key).state == "running"
     assert backend.submit(spec).state == "running"
+    (tmp_path / "go").touch()
     status = ended(backend, spec.key)
     assert (status.state, status.log_tail) == ("completed", "made it")
     assert len(jobs_folder.submissions(tmp_path / "intern_runs" / "jobs")) == 1
@@ -211,6 +216,8 @@ def test_a_runner_killed_by_the_system_leaves_a_lost_job(
     backend.submit(spec)
     runner = jobs_folder.read_json(folder_of(tmp_path, spec) / "pid.json")
     assert runner is not None
+    # Stopped first: a runner that sees its script end would say how it ended.
+    processes.signal_one(runner, signal.SIGSTOP)
     processes.signal_family(runner, signal.SIGKILL)
     until(lambda: backend.status(spec.key).state == "lost", "the job to be seen as lost")
     assert "without saying how it ended" in backend.status(spec.key).reason
