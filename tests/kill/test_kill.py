@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import rig
 
+# Whole runs, two in a test, and the first one also makes the one without a kill.
+pytestmark = pytest.mark.timeout(900)
 # Near the first of each kind of fact in the scripted run: SessionStarted 1, Replied 4,
 # EffectIntended 6, CellProposed 17, CellStarted 19, CellEnded 20, AgentStarted 26 and 29, facts of
 # two sub-agents side by side up to 48, a compaction from 63 to 65, TurnEnded last.

@@ -1,7 +1,7 @@
 import ast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlintern_jupyter.errors import ToolError
@@ -146,6 +146,7 @@ def test_matching_pages_need_all_conditions_and_come_by_stage(tmp_path):
     assert [p.name for p in book.matching({"job": 1})] == ["c", "a"]
 
 
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 scalar = (
     st.none()
     | st.booleans()
@@ -155,13 +156,13 @@ scalar = (
 )
 
 
-@settings(deadline=None)
+@relaxed
 @given(scalar | st.lists(scalar))
 def test_literals_read_back_as_the_same_value(value):
     assert ast.literal_eval(literal(value)) == value
 
 
-@settings(deadline=None)
+@relaxed
 @given(st.text())
 def test_a_plain_word_never_holds_more_than_a_word(text):
     try:

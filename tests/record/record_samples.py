@@ -77,7 +77,9 @@ def numbered(facts: list[Fact], first: int = 1) -> list[Numbered]:
 
 
 FAST = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 HOLD = """
 import sys

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_samples import CALL, STARTED, TURN, numbered, one_step, whole_turn
+from record_samples import CALL, FAST, STARTED, TURN, numbered, one_step, whole_turn
 
 from mlintern_jupyter.event_json import FACTS
 from mlintern_jupyter.events import (
@@ -295,7 +295,7 @@ facts = st.one_of(
 
 
 @given(st.lists(facts, max_size=40), st.integers(0, 40))
-@settings(max_examples=200, deadline=None)
+@settings(FAST, max_examples=200)
 def test_whatever_is_committed_the_conversation_stays_valid_and_can_be_cut_anywhere(said, cut):
     whole = fold(numbered(said))
     resumed = fold(numbered(said[:cut]))
