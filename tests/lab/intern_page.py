@@ -166,8 +166,9 @@ class InternPage:
 
     def facts(self, kind: type[Any]) -> list[Any]:
         """The facts of a kind in the ledger, in order."""
-        (found,) = (self.folder / "intern_runs").glob("*/ledger.jsonl")
-        return [w.fact for w in Ledger.view(found.parent).facts if isinstance(w.fact, kind)]
+        found = (self.folder / "intern_runs").glob("*/ledger.jsonl")
+        written = [w.fact for ledger in found for w in Ledger.view(ledger.parent).facts]
+        return [fact for fact in written if isinstance(fact, kind)]
 
     def ended(self) -> SessionState:
         """The fold, once the turn is over."""

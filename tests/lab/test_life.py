@@ -84,13 +84,13 @@ def test_after_a_reload_while_a_cell_trains_all_is_back_before_it_ends(desk):
         let_go(at)
         at.wait_mark(cell_id, "done")
         # The page that was loaded again heard nothing of what the cell showed.
-        at.until(lambda: "trained" in at.notebook.cell(cell_id).text, "its outputs are back")
+        wait_for_text(at, cell_id, "trained")
         assert at.notebook.cell(cell_id).text.startswith("begun")
         assert at.notebook.cell(cell_id).execution_count
         at.press(following, "Run")
         assert at.ended().status == "completed"
         at.notebook.reload()
-        at.until(lambda: "next" in at.notebook.cell(following).text, "unsaved outputs are back")
+        wait_for_text(at, following, "next")
         wait_for_text(at, cell_id, "trained")
     assert [c.source for c in at.notebook.cells()[2:]] == [TRAINS, "print('next')"]
     assert [fact.text for fact in at.facts(Steered)] == ["look at the loss"]

@@ -22,7 +22,7 @@ from life_page import (
 from notebook_page import write_notebook
 from playwright.sync_api import expect
 
-from mlintern_jupyter.events import CellStarted
+from mlintern_jupyter.events import CellProposed, CellStarted
 from mlintern_jupyter.testing.script import Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.wire import WIRE_VERSION
@@ -150,13 +150,15 @@ def test_a_page_and_a_kernel_of_two_versions_are_both_named_and_what_to_do(desk)
         "import mlintern_jupyter.hosts.answers as answers\n"
         f"answers.WIRE_VERSION, answers.__version__ = {WIRE_VERSION - 1}, '0.0.7'"
     )
-    with ScriptedServer([]) as server:
+    with ScriptedServer([proposes("print('a')")]) as server:
         at = desk.begin(server, above=[older])
         open_sidebar(at)
         at.sees(at.sidebar.get_by_text("This page and the kernel are of different versions"))
         at.sees(at.sidebar.get_by_text(f"wire {WIRE_VERSION}; the kernel has"))
         at.sees(at.sidebar.get_by_text(f"mlintern-jupyter 0.0.7, wire {WIRE_VERSION - 1}"))
         at.sees(at.sidebar.get_by_text("pip install -U"))
+        # The intern begins without the page, which puts no cell in.
+        at.until(lambda: at.facts(CellProposed), "a cell is proposed")
         assert at.notebook.ids()[3:] == []
 
 

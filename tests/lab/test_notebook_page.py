@@ -44,7 +44,7 @@ def test_a_second_page_shares_the_kernel(open_notebook, tmp_path):
     second.wait_for("cells[1].outputs.length > 0")
     assert second.cells()[1].text == "42\n"
     second.close()
-    assert first.kernel_status() == "idle"
+    first.wait_for("testing.kernel(path).status === 'idle'", "the kernel is still there")
 
 
 def test_a_restart_empties_the_kernel_and_a_reload_reads_the_file_again(open_notebook, tmp_path):

@@ -22,6 +22,7 @@ from mlintern_jupyter.session.session import Session
 from mlintern_jupyter.session.sinks import WireSink
 from mlintern_jupyter.session.standing import kernel_view
 from mlintern_jupyter.session.verbs import Verbs
+from mlintern_jupyter.wire import BUSY_PEER_TIMEOUT_S
 
 NAME = "asking-1"
 ROOT = Path("intern_runs")
@@ -114,7 +115,7 @@ def load_ipython_extension(ip):
     )
     ip.register_magic_function(intern, "cell", "intern")
     ip.register_magic_function(intern_line, "line", "intern")
-    print("peer" if BRIDGE.await_peer() else "nobody")
+    print("peer" if BRIDGE.await_peer(BUSY_PEER_TIMEOUT_S) else "nobody")
 
 
 def unload_ipython_extension(ip):

@@ -25,7 +25,7 @@ from mlintern_jupyter.events import (
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.views import JobView, KernelView
-from mlintern_jupyter.wire import FactSaid, RemoveCell, SignalSaid
+from mlintern_jupyter.wire import BUSY_PEER_TIMEOUT_S, FactSaid, RemoveCell, SignalSaid
 
 SESSION = "stub-1"
 BRIDGE: Bridge
@@ -277,7 +277,7 @@ def load_ipython_extension(ip):
     global BRIDGE
     BRIDGE = Bridge(ip, on_command, lambda: {"active": list(WORKING)}, view)
     ip.register_magic_function(intern, "cell", "intern")
-    print("peer" if BRIDGE.await_peer() else "nobody")
+    print("peer" if BRIDGE.await_peer(BUSY_PEER_TIMEOUT_S) else "nobody")
 
 
 def unload_ipython_extension(ip):
