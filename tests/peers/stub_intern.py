@@ -25,9 +25,10 @@ from mlintern_jupyter.events import (
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.views import JobView, KernelView
-from mlintern_jupyter.wire import BUSY_PEER_TIMEOUT_S, FactSaid, RemoveCell, SignalSaid
+from mlintern_jupyter.wire import FactSaid, RemoveCell, SignalSaid
 
 SESSION = "stub-1"
+PEER_WAIT_S = 60.0
 BRIDGE: Bridge
 OK = "x = 40 + 2\nprint('one')\nprint('two')\nx"
 LOOP = """import time
@@ -277,7 +278,7 @@ def load_ipython_extension(ip):
     global BRIDGE
     BRIDGE = Bridge(ip, on_command, lambda: {"active": list(WORKING)}, view)
     ip.register_magic_function(intern, "cell", "intern")
-    print("peer" if BRIDGE.await_peer(BUSY_PEER_TIMEOUT_S) else "nobody")
+    print("peer" if BRIDGE.await_peer(PEER_WAIT_S) else "nobody")
 
 
 def unload_ipython_extension(ip):
