@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from intern_page import LOAD, Desk, InternPage, proposes
@@ -16,6 +17,7 @@ from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
 WORDS = "while the intern works the person writes on and on "
 LINE = 80
+LINES = 6
 INSERTED = 20
 TALL = "# a cell of the person\n" + "\n".join(f"# line {n}" for n in range(12))
 
@@ -25,25 +27,23 @@ def desk(open_notebook, tmp_path):
     return Desk(open_notebook, tmp_path)
 
 
-def top_of(at, cell_id):
-    """How far a cell's upper edge is below that of the visible part of the notebook, in pixels."""
-    return at.notebook.page.evaluate(
-        """([p, id]) => {
-            const { content } = testing.panel(p);
-            const cell = content.widgets.find(c => c.model.id === id);
-            const view = content.outerNode ?? content.node;
-            return cell.node.getBoundingClientRect().top - view.getBoundingClientRect().top;
-        }""",
-        [at.notebook.path, cell_id],
-    )
+def watch(at):
+    """Keep what each frame showed: mode, active cell, selection, whether keys reach the cell.
 
-
-def watch_look(at):
-    """Keep what each frame showed: mode, active cell, selection, whether keys reach the cell."""
+    And how far the active cell stood from where it stood at first, in pixels: after the frame was
+    painted, because before it the browser has not yet made up for what changed above.
+    """
     at.notebook.page.evaluate(
         """p => {
             const { content } = testing.panel(p);
+            const scroller = content.outerNode ?? content.node;
+            const top = () => content.activeCell.node.getBoundingClientRect().top
+                - scroller.getBoundingClientRect().top;
+            const stood = top();
+            const painted = new MessageChannel();
             window.looks = new Set();
+            window.moves = [];
+            painted.port1.onmessage = () => window.moves.push(Math.abs(top() - stood));
             const look = () => {
                 window.looks.add(JSON.stringify([
                     content.mode,
@@ -51,12 +51,19 @@ def watch_look(at):
                     content.selectedCells.map(cell => cell.model.id),
                     content.activeCell.node.contains(document.activeElement)
                 ]));
+                painted.port2.postMessage(null);
                 requestAnimationFrame(look);
             };
-            look();
+            requestAnimationFrame(look);
         }""",
         at.notebook.path,
     )
+
+
+def seen(at):
+    """What the frames showed, and how far the cell stood away in two of them in a row, at most."""
+    looks, moves = at.notebook.page.evaluate("() => [[...window.looks], window.moves]")
+    return [json.loads(look) for look in looks], max(map(min, pairwise(moves)))
 
 
 def writes(place):
@@ -93,17 +100,17 @@ def test_who_types_without_pause_loses_no_key_no_place_and_undoes_only_the_typin
             at.notebook.path,
         )
         at.node(cell_id).locator(".cm-content").focus()
-        stood = top_of(at, cell_id)
-        watch_look(at)
+        watch(at)
         let_go(at)
-        typed, moved = "", 0.0
+        typed = ""
         while at.state().outcome is None or len(typed) < 300:
-            piece = WORDS if len(typed.rpartition("\n")[2]) < LINE else "\n# "
+            # The last line takes the rest: below the view, the editor would follow the cursor.
+            is_full = len(typed.rpartition("\n")[2]) >= LINE and typed.count("\n") < LINES
+            piece = "\n# " if is_full else WORDS
             at.notebook.page.keyboard.type(piece, delay=10)
             typed += piece
-            moved = max(moved, abs(top_of(at, cell_id) - stood))
-        looks = at.notebook.page.evaluate("() => [...window.looks]")
-        assert [json.loads(look) for look in looks] == [["edit", cell_id, [cell_id], True]]
+        looks, moved = seen(at)
+        assert looks == [["edit", cell_id, [cell_id], True]]
         at.notebook.wait_until_settled()
         assert at.notebook.cell(cell_id).source == mine + typed
         lines = typed.split("\n")
