@@ -68,13 +68,11 @@ class InternPage:
         return cell_id
 
     def node(self, cell_id: str) -> Locator:
-        """A cell on the page."""
-        self.notebook.page.evaluate(
-            """([p, id]) => {
-                const cell = testing.panel(p).content.widgets.find(c => c.model.id === id);
-                if (cell) { cell.node.dataset.testCell = id; }
-            }""",
-            [self.notebook.path, cell_id],
+        """A cell on the page, once it is there."""
+        found = f"panel?.content.widgets.find(c => c.model.id === '{cell_id}')"
+        self.notebook.wait_for(
+            f"(cell => cell && (cell.node.dataset.testCell = '{cell_id}'))({found})",
+            f"{cell_id} is in the notebook",
         )
         return self.notebook.page.locator(f'[data-test-cell="{cell_id}"]')
 

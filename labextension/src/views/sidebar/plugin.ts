@@ -5,6 +5,7 @@ import {
   type JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
+import { NotebookActions } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { type IIntern, IInterns } from '../../tokens';
@@ -66,6 +67,9 @@ export const sidebarPlugin: JupyterFrontEndPlugin<ISidebar> = {
         console.warn('The settings of the intern were not read; the defaults hold.', reason);
       });
 
+    const ran = new Set<string>();
+    NotebookActions.executionScheduled.connect((_, { cell }) => void ran.add(cell.model.id));
+
     const watch = (intern: IIntern) => {
       let opened = '';
       let before: string | null = null;
@@ -73,10 +77,12 @@ export const sidebarPlugin: JupyterFrontEndPlugin<ISidebar> = {
       const asked = new Set<string>();
       intern.changed.connect((_, state) => {
         const session = state.view?.session;
-        // Only at the beginning: whoever closed it, and reloads the page, wants it closed. A planner
-        // that thinks of nothing is past its first step before the page looks.
+        // Only at the beginning: whoever closed it, and reloads the page, wants it closed. A page
+        // that is far from the kernel, or a quick planner, is past the first step before it looks.
         const begins =
-          (session?.step ?? 0) <= 1 || (before !== null && before !== session?.session);
+          (session?.step ?? 0) <= 1 ||
+          ran.has(session?.magic_cell_id ?? '') ||
+          (before !== null && before !== session?.session);
         before = state.view === null ? before : (session?.session ?? '');
         if (session?.running && session.session !== opened && begins) {
           opened = session.session;
