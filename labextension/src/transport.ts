@@ -141,6 +141,7 @@ export class Transport implements IDisposable {
       const timer = setTimeout(() => end(null), isKnown ? HELD_UP_MS : PING_TIMEOUT_S * 1000);
       future.onReply = answer => {
         const reply = answer.content as unknown as Reply;
+        future.dispose();
         if (!isOver) {
           end(reply);
         } else if (this._standing === 'silent' && this._greeting === null && !this._isDisposed) {
