@@ -338,7 +338,7 @@ class Bridge:
 
     def _settle(self, result: Any) -> None:
         running = self._running
-        # ``result`` is None when the kernel's own task was cancelled.
+        # ``result`` is None when the kernel's own task was cancelled, or the hook was never called.
         if running is None or (result is not None and result.info is not running.info):
             return
         if not self._alive():
