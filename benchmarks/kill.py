@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "kill"))
+sys.path.insert(0, str(HERE.parent / "tests" / "doubles"))
 
 import rig  # noqa: E402
 

@@ -26,7 +26,7 @@ from playwright.sync_api import Page
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
+sys.path.insert(0, str(ROOT / "tests" / "doubles"))
 
 from intern_page import LOAD, InternPage, proposes, waits_for  # noqa: E402
 from real_lab import BUILT, Lab, chromium, serve  # noqa: E402
@@ -46,7 +46,7 @@ import asyncio, json, time
 from pathlib import Path
 from mlintern_jupyter.commands import Stop
 from mlintern_jupyter.hosts.wire import WireHost
-from mlintern_jupyter.session.session import Session
+from mlintern_jupyter.session.running.session import Session
 
 SEEN = {{}}
 insert, handle = WireHost.insert_cell, Session.handle

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "context"))
+sys.path.insert(0, str(HERE.parent / "tests" / "doubles"))
 # litellm reads deprecated attributes of its own classes at every call.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from jupyter_client.manager import start_new_kernel
 
-from mlintern_jupyter.agent.asking import Asking
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent, InUse
+from mlintern_jupyter.agent.model_calls import Asking
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.events import SessionStarted, TurnStarted
@@ -34,9 +34,9 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record import ledger as ledger_module
 from mlintern_jupyter.record.ledger import Ledger, Numbered
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.furnish import prompt
-from mlintern_jupyter.tools.build import build_tools
-from mlintern_jupyter.tools.toolbox import Toolbox
+from mlintern_jupyter.session.wiring.turn_setup import prompt
+from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.catalog import build_tools
 from mlintern_jupyter.usage import Limits, Usage
 
 STEPS = 1000

@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
+sys.path.insert(0, str(ROOT / "tests" / "doubles"))
 
 from notebook_page import NotebookPage, write_notebook  # noqa: E402
 from real_lab import Lab, chromium, serve  # noqa: E402

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlintern_jupyter.notebook_api import benchmark, evaluate, job
     from mlintern_jupyter.notebook_api.compare import compare
-    from mlintern_jupyter.tools.own import tool
+    from mlintern_jupyter.tools.custom.functions import tool
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "benchmark", "compare", "evaluate", "job", "tool"]
@@ -26,7 +26,7 @@ _HOME = {
     "evaluate": "mlintern_jupyter.notebook_api",
     "job": "mlintern_jupyter.notebook_api",
     "compare": "mlintern_jupyter.notebook_api.compare",
-    "tool": "mlintern_jupyter.tools.own",
+    "tool": "mlintern_jupyter.tools.custom.functions",
 }
 
 

@@ -29,8 +29,8 @@ from mlintern_jupyter.record.experiments import before_and_after
 from mlintern_jupyter.record.export import write_notebook
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.identity import session_folders
-from mlintern_jupyter.session.prepare import prepare
+from mlintern_jupyter.session.running.identity import session_folders
+from mlintern_jupyter.session.wiring.prepare import prepare
 
 EXIT = {"completed": 0, "failed": 1, "limit": 3, "paused": 4, "interrupted": 130, "working": 4}
 _SHARED = tuple(o for o in OPTIONS if o.name not in {"help", "again", "session"})

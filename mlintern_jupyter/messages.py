@@ -11,6 +11,10 @@ Role = Literal["system", "user", "assistant", "tool"]
 StopReason = Literal["stop", "tool_calls", "length"]
 TOKENS_PER_PICTURE = 1_500
 """A cautious count: providers take about a token for 750 pixels."""
+PICTURE_LONGEST_SIDE = 1_568
+"""Pixels of a picture for a model; what is larger, providers make smaller themselves, or refuse."""
+PICTURE_BASE64_LIMIT = 1_000_000
+"""Characters of one picture for a model."""
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,15 @@ from typing import Any, cast
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from mlintern_jupyter.backends.job_views import job_views
 from mlintern_jupyter.commands import Answer, Steer, Stop
+from mlintern_jupyter.compute.views import job_views
 from mlintern_jupyter.config import RECORD_FOLDER, record_root
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.lock import Holder, read_holder
 from mlintern_jupyter.record.state import fold
-from mlintern_jupyter.session.asked import ask_text, inert, named
-from mlintern_jupyter.session.identity import session_folders
+from mlintern_jupyter.session.readouts.questions import ask_text, inert, named
+from mlintern_jupyter.session.running.identity import session_folders
 from mlintern_jupyter.views import AskView
 from mlintern_jupyter.wire import (
     CONTROL_REQUEST,

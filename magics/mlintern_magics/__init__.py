@@ -21,8 +21,8 @@ from mlintern_magics.intern import InternMagics
 from mlintern_magics.jobs import JobMagics, session_budget
 
 if TYPE_CHECKING:
-    from mlintern_jupyter.backends.held import SessionBudget
-    from mlintern_jupyter.session.interns import Interns
+    from mlintern_jupyter.compute.holds import SessionBudget
+    from mlintern_jupyter.session.wiring.kernel_sessions import Interns
     from mlintern_jupyter.views import KernelView
     from mlintern_magics.panel import Panel
 
@@ -45,7 +45,7 @@ class FrontDoor:
         """The kernel's interns; asked for by the main and the control thread."""
         with self._entering:
             if self._interns is None:
-                hall = importlib.import_module("mlintern_jupyter.session.interns")
+                hall = importlib.import_module("mlintern_jupyter.session.wiring.kernel_sessions")
                 made = hall.Interns(self.ip, self.bridge, self._config)
                 self._interns = cast("Interns", made)
             return self._interns

@@ -114,7 +114,7 @@ def _modes() -> Iterable[str]:
 
 
 def _sessions() -> Iterable[str]:
-    identity = importlib.import_module("mlintern_jupyter.session.identity")
+    identity = importlib.import_module("mlintern_jupyter.session.running.identity")
     folders = identity.session_folders(record_root())
     return [folder.session for folder in reversed(folders)]
 

@@ -16,7 +16,7 @@ from mlintern_jupyter.options import MODES, OPTIONS, parse_default, parse_line, 
 if TYPE_CHECKING:
     from mlintern_jupyter.commands import Mode
     from mlintern_jupyter.config import Config
-    from mlintern_jupyter.session.interns import Interns
+    from mlintern_jupyter.session.wiring.kernel_sessions import Interns
 
 _OPTION = {option.name: option for option in OPTIONS}
 DEFAULTS = (

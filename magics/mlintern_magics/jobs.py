@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from mlintern_jupyter.backends import jobs_folder
-from mlintern_jupyter.backends.held import SessionBudget
+from mlintern_jupyter.compute.holds import SessionBudget
+from mlintern_jupyter.compute.local import job_folder
 from mlintern_jupyter.config import record_root
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.jobs import JobSpec
@@ -21,7 +21,7 @@ from mlintern_jupyter.notebook_api.show import say
 from mlintern_jupyter.notebook_api.text import job_line, job_table
 
 if TYPE_CHECKING:
-    from mlintern_jupyter.session.session import Session
+    from mlintern_jupyter.session.running.session import Session
 
 USAGE = "%%job NAME [--on local|kernel] [--timeout 4h] [--max-usd USD] [--again]"
 JOBS_USAGE = "%jobs | %jobs start NAME | %jobs cancel NAME | %jobs log NAME"
@@ -232,10 +232,10 @@ def _max_steps(text: str) -> int | None:
 
 
 def _table(_: str) -> str:
-    folders = jobs_folder.submissions(jobs_folder.jobs_root(record_root()))
+    folders = job_folder.submissions(job_folder.jobs_root(record_root()))
     if not folders:
         return "no jobs here yet; a cell that begins with `%%job NAME` submits one"
-    return job_table([jobs_folder.status_of(folder) for folder in folders])
+    return job_table([job_folder.status_of(folder) for folder in folders])
 
 
 def _start(name: str) -> str:
@@ -249,5 +249,5 @@ def _cancel(name: str) -> str:
 
 def _log(name: str) -> str:
     folder = find_job(name)
-    tail = jobs_folder.log_tail(folder, _LOG_LINES)
-    return tail or f"the log of {name} is empty ({folder / jobs_folder.LOG})"
+    tail = job_folder.log_tail(folder, _LOG_LINES)
+    return tail or f"the log of {name} is empty ({folder / job_folder.LOG})"

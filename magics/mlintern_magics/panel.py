@@ -16,9 +16,9 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from mlintern_jupyter.errors import InternError
-from mlintern_jupyter.session.asked import ask_text
-from mlintern_jupyter.session.interns import Interns
-from mlintern_jupyter.session.standing import session_view
+from mlintern_jupyter.session.readouts.page_view import session_view
+from mlintern_jupyter.session.readouts.questions import ask_text
+from mlintern_jupyter.session.wiring.kernel_sessions import Interns
 
 HONEST = (
     "While a cell runs, this kernel hears a click only when the cell ends; `%intern stop` in a cell"

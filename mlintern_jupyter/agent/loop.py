@@ -11,10 +11,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from mlintern_jupyter.agent.asking import Asking
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.doom import LoopGoesOn
 from mlintern_jupyter.agent.guards import Guards
+from mlintern_jupyter.agent.model_calls import Asking
 from mlintern_jupyter.context.compaction import compacted
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.errors import ContextOverflow, ModelDown, Paused

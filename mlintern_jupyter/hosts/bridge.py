@@ -24,20 +24,20 @@ from typing import Any, Protocol
 from mlintern_jupyter.cells import CellState
 from mlintern_jupyter.errors import InternError, Interrupted, UsageError
 from mlintern_jupyter.events import OwnCellRan
-from mlintern_jupyter.hosts.answers import Answers, sent_at
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
-from mlintern_jupyter.hosts.gate import Gate
+from mlintern_jupyter.hosts.cell_owner import CellOwner, Ended
+from mlintern_jupyter.hosts.cell_refusal import Gate
 from mlintern_jupyter.hosts.leader import Leader
 from mlintern_jupyter.hosts.outbox import Outbox
-from mlintern_jupyter.hosts.own_cells import (
+from mlintern_jupyter.hosts.person_cells import (
     WaitingLine,
     begins_a_turn,
     first_line,
     names_bound,
     speaks_to_the_intern,
 )
-from mlintern_jupyter.hosts.owner import CellOwner, Ended
-from mlintern_jupyter.hosts.running import Running, awaits, how_it_ended
+from mlintern_jupyter.hosts.replies import Answers, sent_at
+from mlintern_jupyter.hosts.running_cell import Running, awaits, how_it_ended
 from mlintern_jupyter.hosts.uninterrupted import uninterrupted
 from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import (

@@ -24,8 +24,8 @@ from mlintern_jupyter.cells import SETTLED, CellView, NewCell
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.capture import Capture
-from mlintern_jupyter.hosts.own_cells import first_line, speaks_to_the_intern
-from mlintern_jupyter.hosts.running import awaits
+from mlintern_jupyter.hosts.person_cells import first_line, speaks_to_the_intern
+from mlintern_jupyter.hosts.running_cell import awaits
 from mlintern_jupyter.wire import (
     CellNotRun,
     CellsRead,

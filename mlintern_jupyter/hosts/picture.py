@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mlintern_jupyter.hosts.figure_text import text_of
-from mlintern_jupyter.hosts.plots import BASE64_LIMIT, LONGEST_SIDE
+from mlintern_jupyter.messages import PICTURE_BASE64_LIMIT, PICTURE_LONGEST_SIDE
 
 WIDTH_IN, HEIGHT_IN, DPI = 7.0, 4.2, 100
 _LABELS_FIT = 60
@@ -143,12 +143,12 @@ def small_png(picture: bytes) -> str | None:
         if opened.width * opened.height > _PIXELS_LIMIT:
             raise ValueError(f"{opened.width} x {opened.height} pixels")
         image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
-    for side in (LONGEST_SIDE, LONGEST_SIDE // 2, LONGEST_SIDE // 4):
+    for side in (PICTURE_LONGEST_SIDE, PICTURE_LONGEST_SIDE // 2, PICTURE_LONGEST_SIDE // 4):
         image.thumbnail((side, side))
         out = io.BytesIO()
         image.save(out, format="PNG", optimize=True)
         encoded = base64.b64encode(out.getvalue()).decode()
-        if len(encoded) <= BASE64_LIMIT:
+        if len(encoded) <= PICTURE_BASE64_LIMIT:
             return encoded
     return None
 

@@ -16,10 +16,6 @@ from typing import Any
 from mlintern_jupyter.hosts.figure_text import described
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-LONGEST_SIDE = 1_568
-"""Pixels of a picture for a model; what is larger, providers make smaller themselves, or refuse."""
-BASE64_LIMIT = 1_000_000
-"""Characters of one picture for a model."""
 _FIGURE = ("plotly.basedatatypes", "BaseFigure")
 
 

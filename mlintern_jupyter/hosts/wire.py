@@ -35,7 +35,7 @@ from mlintern_jupyter.events import (
     OwnCellRan,
 )
 from mlintern_jupyter.hosts.bridge import Bridge
-from mlintern_jupyter.hosts.owner import Ended, NotRun
+from mlintern_jupyter.hosts.cell_owner import Ended, NotRun
 from mlintern_jupyter.wire import InsertCell, ReadCells, RunCell, UpdateCell
 
 READ_TIMEOUT_S = 10.0

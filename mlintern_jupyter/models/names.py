@@ -29,7 +29,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.usage import Price
 
 PLAYBOOK = "playbook"
-LITELLM = "mlintern_jupyter.models.litellm_client:LitellmModel"
+LITELLM = "mlintern_jupyter.models.litellm.client:LitellmModel"
 _EXAMPLES = ("playbook", "anthropic/claude-sonnet-4-5", "openai/gpt-5.1", "ollama/qwen3:8b")
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _FAMILIES = {
@@ -126,7 +126,7 @@ def resolve(
     """
     name = name.strip()
     if re.fullmatch(rf"{PLAYBOOK}(:\d+)?", name):
-        load = "mlintern_jupyter.models.playbook:Playbook"
+        load = "mlintern_jupyter.models.playbook.planner:Playbook"
         return ModelPlan(name, load, name, None, None, False, unmetered=True, price=None)
     if _is_own(name):
         return ModelPlan(name, name, name, None, None, False, False, price, context_tokens=context)

@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mlintern_jupyter.backends import jobs_folder, tripwire
-from mlintern_jupyter.backends.environment import allowed
 from mlintern_jupyter.bench.task import ItemSplit, Task, open_task
+from mlintern_jupyter.child_environment import allowed
+from mlintern_jupyter.compute.local import heldout_watch, job_folder
 from mlintern_jupyter.config import notebook_folder, record_root
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.notebook_api.show import Output, in_batch, say, shown_path
@@ -114,7 +114,7 @@ def evaluate(
     if folder is None or not folder.is_dir():
         return _without_model(str(model), name, opened, split)
     digest = _identity(folder, opened, split, limit)
-    kept = jobs_folder.read_json(_evals() / f"{digest}.json") or _in_a_notebook(digest)
+    kept = job_folder.read_json(_evals() / f"{digest}.json") or _in_a_notebook(digest)
     once_more = os.environ.get("MLINTERN_RERUN") == "1" and digest not in _measured
     output = Output()
     if kept is not None and not once_more:
@@ -175,7 +175,7 @@ def _name_of(folder: Path | None) -> str:
     if folder is None:
         return "model"
     made_by = folder.absolute().parent
-    job = jobs_folder.name_of(made_by.name)
+    job = job_folder.name_of(made_by.name)
     return job if job != made_by.name else folder.name
 
 
@@ -241,7 +241,7 @@ def _score(
                 process.wait()
                 output.end(f"{waiting} · interrupted, nothing was recorded")
                 raise
-        scored = jobs_folder.read_json(out)
+        scored = job_folder.read_json(out)
         if scored is None:
             lines = told.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise InternError(
@@ -261,7 +261,7 @@ def _from_record(record: dict[str, Any]) -> EvalResult:
 
 def _voided(result: EvalResult) -> EvalResult:
     """The result as it may be used now: held-out items may have been read since it was measured."""
-    return replace(result, voided=result.voided or tripwire.void_reason(record_root()))
+    return replace(result, voided=result.voided or heldout_watch.void_reason(record_root()))
 
 
 def _shown(result: EvalResult) -> dict[str, Any]:
@@ -326,7 +326,7 @@ def _held() -> Iterator[dict[str, Any]]:
     """Recorded evaluations, the newest first: kept beside the notebook, then in its outputs."""
     kept = sorted(_evals().glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in kept:
-        record = jobs_folder.read_json(path)
+        record = job_folder.read_json(path)
         if record is not None:
             yield record
     recorded = list(recall.find_records(notebook_folder()).values())

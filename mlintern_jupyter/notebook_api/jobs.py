@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from mlintern_jupyter.backends import held, jobs_folder
-from mlintern_jupyter.backends.held import SessionBudget
-from mlintern_jupyter.backends.kernel import KernelBackend
-from mlintern_jupyter.backends.local import LocalBackend
+from mlintern_jupyter.compute import holds as held
+from mlintern_jupyter.compute.holds import SessionBudget
+from mlintern_jupyter.compute.local import job_folder
+from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.local.kernel import KernelBackend
 from mlintern_jupyter.config import load_config, notebook_folder, record_root
 from mlintern_jupyter.errors import InternError, JobFailed, UsageError
 from mlintern_jupyter.jobs import FINISHED, JobSpec, JobState, JobStatus
@@ -66,10 +67,10 @@ class JobHandle:
 
     def status(self) -> JobStatus:
         """Where the job stands now; state ``absent`` when it is not here."""
-        folder = jobs_folder.newest(jobs_folder.jobs_root(record_root()), self.name)
+        folder = job_folder.newest(job_folder.jobs_root(record_root()), self.name)
         if folder is None:
             return JobStatus(self.name, "", "absent")
-        return jobs_folder.status_of(folder)
+        return job_folder.status_of(folder)
 
     def result(self, timeout_s: float | None = None) -> JobResult:
         """Wait for the job and return what it made. Interrupting the cell leaves the job running.
@@ -173,11 +174,11 @@ def update_card(status: JobStatus) -> None:
 
 
 def _follow(key: str) -> None:
-    folder = jobs_folder.jobs_root(record_root()) / key
+    folder = job_folder.jobs_root(record_root()) / key
     while True:
         time.sleep(PAUSE_S)
         try:
-            status = jobs_folder.status_of(folder)
+            status = job_folder.status_of(folder)
         except OSError:
             # The folder is being moved aside, or its disk is away for a moment.
             continue
@@ -205,7 +206,7 @@ def _backend(spec: JobSpec) -> LocalBackend | KernelBackend:
 
 
 def _wait(status: JobStatus, output: Output, timeout_s: float | None) -> JobStatus:
-    folder = jobs_folder.jobs_root(record_root()) / status.key
+    folder = job_folder.jobs_root(record_root()) / status.key
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         while status.state not in FINISHED:
@@ -216,7 +217,7 @@ def _wait(status: JobStatus, output: Output, timeout_s: float | None) -> JobStat
                 break
             output.progress(_waits_for(status))
             time.sleep(_POLL_S)
-            status = jobs_folder.status_of(folder)
+            status = job_folder.status_of(folder)
     except KeyboardInterrupt:
         still = "it stays held" if status.state == "held" else "it goes on"
         output.end(f"{job_line(status)} · {still}; `%jobs cancel {status.name}` ends it")
@@ -248,16 +249,14 @@ def _outputs(status: JobStatus) -> dict[str, Any]:
     outputs = dict(status.outputs)
     model = outputs.get("model")
     if isinstance(model, str) and model:
-        inside = jobs_folder.jobs_root(record_root()) / status.key / model
+        inside = job_folder.jobs_root(record_root()) / status.key / model
         beside = notebook_folder() / model
         outputs["model"] = shown_path(inside if inside.exists() and not beside.exists() else beside)
     return outputs
 
 
 def _payload(status: JobStatus) -> dict[str, Any]:
-    spec = jobs_folder.read_json(
-        jobs_folder.jobs_root(record_root()) / status.key / jobs_folder.SPEC
-    )
+    spec = job_folder.read_json(job_folder.jobs_root(record_root()) / status.key / job_folder.SPEC)
     return {
         "v": 1,
         "what": "job",
@@ -298,7 +297,7 @@ def _recorded(name: str) -> JobResult:
         return JobResult(name, "absent")
     raise UsageError(
         f"there is no job named {name} here",
-        why=f"nothing in {shown_path(jobs_folder.jobs_root(record_root()))} has this name",
+        why=f"nothing in {shown_path(job_folder.jobs_root(record_root()))} has this name",
         do=f"run the cell that begins with `%%job {name}`",
     )
 
@@ -322,7 +321,7 @@ def start(name: str) -> tuple[JobStatus, str]:
         UsageError: there is no such job.
     """
     before = held.find_job(record_root(), name, "held")
-    was_held = jobs_folder.status_of(before).state == "held"
+    was_held = job_folder.status_of(before).state == "held"
     status = held.start_job(record_root(), before.name)
     return status, "" if was_held else "it was not held; nothing was started"
 

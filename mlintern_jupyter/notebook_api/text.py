@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mlintern_jupyter.backends.held import dollars
+from mlintern_jupyter.compute.holds import dollars
 from mlintern_jupyter.jobs import FINISHED, JobStatus
 
 MOST_ROWS = 60

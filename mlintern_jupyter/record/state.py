@@ -51,13 +51,13 @@ from mlintern_jupyter.messages import Message, ToolCall
 from mlintern_jupyter.record.cell_record import CellRecord, MagicCell
 from mlintern_jupyter.record.chain import Numbered
 from mlintern_jupyter.record.conversation import NOT_SETTLED, AgentRecord, Conversation
-from mlintern_jupyter.record.spending import Spending
-from mlintern_jupyter.record.told import (
+from mlintern_jupyter.record.notices import (
     late_cell_line,
     own_cell_line,
     returned_cell_line,
     said_facts,
 )
+from mlintern_jupyter.record.spending import Spending
 from mlintern_jupyter.usage import Limits, Spent
 
 OWN_CELLS_KEPT = 10

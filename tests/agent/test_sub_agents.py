@@ -22,9 +22,9 @@ from mlintern_jupyter.policy.rules import Rule, Rules
 from mlintern_jupyter.protocols import Terms
 from mlintern_jupyter.record.chain import Numbered
 from mlintern_jupyter.record.state import fold
-from mlintern_jupyter.session.delegation import prompt_of, read_only
-from mlintern_jupyter.tools.delegate import delegate
-from mlintern_jupyter.tools.schema import FunctionTool
+from mlintern_jupyter.session.wiring.delegation import prompt_of, read_only
+from mlintern_jupyter.tools.base.schema import FunctionTool
+from mlintern_jupyter.tools.research.delegate import delegate
 
 
 def test_a_sub_agent_answers_with_text_and_rows_and_its_own_transcript():

@@ -8,12 +8,12 @@ from delegation_double import Session, gives
 from mlintern_jupyter.errors import ModelDown
 from mlintern_jupyter.events import AgentStarted, EffectSettled, Replied
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
-from mlintern_jupyter.tools.schema import FunctionTool
+from mlintern_jupyter.tools.base.schema import FunctionTool
 
 # litellm reads deprecated attributes of its own classes at every call; Python hides such warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")

@@ -10,7 +10,7 @@ from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.reference import facts_in, referenced
 from mlintern_jupyter.errors import ContextOverflow, LimitReached, ModelDown, Paused, ToolError
 from mlintern_jupyter.messages import Message, ToolCall
-from mlintern_jupyter.models.playbook_history import read_conversation
+from mlintern_jupyter.models.playbook.history import read_conversation
 
 SIZE = 16_384
 

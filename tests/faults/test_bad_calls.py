@@ -13,7 +13,7 @@ from mlintern_jupyter.events import Asked, TurnEnded
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
-from mlintern_jupyter.tools.schema import Within
+from mlintern_jupyter.tools.base.schema import Within
 
 BIG = 5_000_000
 

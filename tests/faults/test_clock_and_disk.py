@@ -39,7 +39,7 @@ DAY = 86_400.0
 WALL_CLOCK = {"time", "ctime", "localtime", "gmtime"}
 MAY_READ_IT = {
     # A moment another clock names, or one that is only shown.
-    "models/failures.py": "a Retry-After that is a date",
+    "models/litellm/failures.py": "a Retry-After that is a date",
 }
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kill_rig as rig
 import pytest
-import rig
 from kernel_peer import LOAD, KernelPeer
 from open_page import OpenPage
 

@@ -230,7 +230,7 @@ def test_L27_loading_needs_no_network(tmp_path: Path) -> None:
         "from IPython.core.interactiveshell import InteractiveShell; ip = InteractiveShell();"
         "ip.run_cell('%load_ext mlintern_jupyter'); ip.run_cell('%intern help');"
         "import sys; assert 'litellm' not in sys.modules;"
-        "import mlintern_jupyter.models.litellm_client; print('loaded')"
+        "import mlintern_jupyter.models.litellm.client; print('loaded')"
     )
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **guard_environment(tmp_path)}
     env.update(guard_environment(tmp_path, loopback=False))

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from engine_rig import END_S, Engine, error, plan, served, steps, told, tool
 
-from mlintern_jupyter.backends.jobs_folder import jobs_root, status_of, submissions
+from mlintern_jupyter.compute.local.job_folder import jobs_root, status_of, submissions
 from mlintern_jupyter.events import AgentEnded, AgentStarted, Compacted, EffectIntended, Reserved
 from mlintern_jupyter.peers.headless import HeadlessNotebook
 from mlintern_jupyter.protocols import ToolContext
-from mlintern_jupyter.session.assemble import cancel_running
+from mlintern_jupyter.session.wiring.session_factory import cancel_running
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.testing.tripwires import no_network

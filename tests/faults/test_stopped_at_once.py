@@ -9,7 +9,7 @@ from typing import Any
 from engine_rig import END_S
 
 from mlintern_jupyter.commands import StartTurn, Stop
-from mlintern_jupyter.session.worker import Worker
+from mlintern_jupyter.session.running.worker import Worker
 
 
 def test_a_turn_that_is_stopped_before_its_thread_came_to_it_begins_and_ends() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mlintern_jupyter.cells import RECORD_MIME
 from mlintern_jupyter.hosts import capture as module
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
-from mlintern_jupyter.hosts.own_cells import first_line, names_bound, speaks_to_the_intern
+from mlintern_jupyter.hosts.person_cells import first_line, names_bound, speaks_to_the_intern
 from mlintern_jupyter.outputs import StreamText
 
 

@@ -12,7 +12,7 @@ from mlintern_jupyter.cells import CellMark, NewCell
 from mlintern_jupyter.event_json import to_wire
 from mlintern_jupyter.events import Steered
 from mlintern_jupyter.hosts.outbox import FACT_TEXT, Outbox
-from mlintern_jupyter.hosts.own_cells import WaitingLine, begins_a_turn
+from mlintern_jupyter.hosts.person_cells import WaitingLine, begins_a_turn
 from mlintern_jupyter.wire import PAGE_BYTES, FactSaid, InsertCell, UpdateCell
 
 

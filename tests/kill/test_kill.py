@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import kill_rig as rig
 import pytest
-import rig
 
 # Whole runs, two in a test, and the first one also makes the one without a kill.
 pytestmark = pytest.mark.timeout(900)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from contract import PeerContract
 from notebook_page import write_notebook
+from peer_contract import PeerContract
 
 
 class TestLab(PeerContract):

@@ -147,7 +147,7 @@ def test_a_renamed_notebook_goes_on_and_its_copies_start_nothing(desk):
 
 def test_a_page_and_a_kernel_of_two_versions_are_both_named_and_what_to_do(desk):
     older = (
-        "import mlintern_jupyter.hosts.answers as answers\n"
+        "import mlintern_jupyter.hosts.replies as answers\n"
         f"answers.WIRE_VERSION, answers.__version__ = {WIRE_VERSION - 1}, '0.0.7'"
     )
     with ScriptedServer([proposes("print('a')")]) as server:

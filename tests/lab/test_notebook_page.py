@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import nbformat
 import pytest
-from contract import LOAD
 from notebook_page import write_notebook
+from peer_contract import LOAD
 
 MANY = [f"# cell {n}\n" + "\n" * 8 for n in range(30)]
 

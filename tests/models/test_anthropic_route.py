@@ -14,8 +14,8 @@ import pytest
 
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import Message, Reply, ToolSpec, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")

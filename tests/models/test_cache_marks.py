@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mlintern_jupyter.messages import Message, ToolSpec, View
-from mlintern_jupyter.models.dialect import Way, messages_json
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.dialect import Way, messages_json
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer

@@ -8,8 +8,8 @@ import pytest
 
 from mlintern_jupyter.errors import ModelDown, ModelFailed
 from mlintern_jupyter.messages import Message, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer

@@ -15,10 +15,10 @@ from recording_server import Answer, json_answer, openai_stream, recording
 
 from mlintern_jupyter.errors import ContextOverflow, InternError, ModelDown, ModelFailed, Paused
 from mlintern_jupyter.messages import Message, View
-from mlintern_jupyter.models.failures import Patience, Unusable, Waits, judge
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience, Unusable, Waits, judge
+from mlintern_jupyter.models.litellm.stream_watch import Watch
 from mlintern_jupyter.models.names import ModelPlan, resolve
-from mlintern_jupyter.models.stream_watch import Watch
 from mlintern_jupyter.usage import Usage
 
 VIEW = View((Message("system", "s"), Message("user", "q")), (), 64)
@@ -167,7 +167,7 @@ def test_a_long_wait_is_said_with_its_length_and_does_not_reach_the_reply() -> N
     with recording(lambda _: next(answers)) as server, pytest.MonkeyPatch.context() as patch:
         plan = resolve("openai/m", api_base=server.url, price=None, env={})
         model = LitellmModel(plan, Patience(first_wait_s=40, longest_wait_s=40))
-        patch.setattr("mlintern_jupyter.models.litellm_client.asyncio.sleep", at_once)
+        patch.setattr("mlintern_jupyter.models.litellm.client.asyncio.sleep", at_once)
         reply = asyncio.run(model.complete(VIEW, said.append))
     assert reply.text == "Here."
     assert f"asking again in {waited[0]:.0f} s" in said[0]

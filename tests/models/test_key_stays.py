@@ -11,9 +11,10 @@ from recording_server import Answer, Recorded, Seen, json_answer, openai_stream,
 
 from mlintern_jupyter.errors import ModelFailed, Paused
 from mlintern_jupyter.messages import Message, View
-from mlintern_jupyter.models import litellm_client, request
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm import client as litellm_client
+from mlintern_jupyter.models.litellm import request
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import ModelPlan, resolve
 
 VIEW = View((Message("system", "s"), Message("user", "q")), (), 64)

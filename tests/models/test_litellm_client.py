@@ -13,8 +13,8 @@ from loop_clock import outwaited
 
 from mlintern_jupyter.errors import InternError, ModelFailed, Paused
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from recording_server import Answer, Recorded, Seen, json_answer, recording
 
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.usage import Price

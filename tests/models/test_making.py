@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.models.litellm_client import LitellmModel
-from mlintern_jupyter.models.making import make_model
+from mlintern_jupyter.models.factory import make_model
+from mlintern_jupyter.models.litellm.client import LitellmModel
 from mlintern_jupyter.models.names import resolve
-from mlintern_jupyter.models.playbook import Playbook
+from mlintern_jupyter.models.playbook.planner import Playbook
 from mlintern_jupyter.protocols import Model
 from mlintern_jupyter.usage import Price
 
@@ -102,7 +102,7 @@ def test_every_other_model_is_made_as_well_and_keys_come_from_where_they_are_sai
 
 def test_naming_a_model_of_ones_own_imports_nothing() -> None:
     code = (
-        "import sys, mlintern_jupyter.models.making, mlintern_jupyter.models.names as n\n"
+        "import sys, mlintern_jupyter.models.factory, mlintern_jupyter.models.names as n\n"
         "n.resolve('json.tool:Model', api_base=None, price=None, env={})\n"
         "heavy = {'litellm', 'openai', 'httpx', 'json.tool'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

@@ -11,8 +11,8 @@ from recording_server import Answer, Seen, called, json_answer, openai_stream, r
 from responses_rig import answered, function_call, words
 
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
 
 TOOL = ToolSpec(

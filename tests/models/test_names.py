@@ -43,7 +43,7 @@ def test_importing_names_does_not_import_litellm() -> None:
 def test_the_playbook_needs_nothing_and_is_unmetered(name: str) -> None:
     plan = plan_for(name)
     assert plan.name == name
-    assert plan.load == "mlintern_jupyter.models.playbook:Playbook"
+    assert plan.load == "mlintern_jupyter.models.playbook.planner:Playbook"
     assert plan.unmetered
     assert check_ready(plan, {}) == []
 

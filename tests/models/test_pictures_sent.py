@@ -15,10 +15,10 @@ from mlintern_jupyter.context.window import PICTURES_SENT, Window
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.events import EffectSettled, Replied
 from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolCall, ToolSpec, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
-from mlintern_jupyter.models.playbook import Playbook
+from mlintern_jupyter.models.playbook.planner import Playbook
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import fold

@@ -9,8 +9,8 @@ from playbook_world import SPECS, World, drive, mcq
 from mlintern_jupyter.events import CellEnded, OwnCellRan
 from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.names import resolve
-from mlintern_jupyter.models.playbook import Playbook
-from mlintern_jupyter.record.told import late_cell_line, own_cell_line, returned_cell_line
+from mlintern_jupyter.models.playbook.planner import Playbook
+from mlintern_jupyter.record.notices import late_cell_line, own_cell_line, returned_cell_line
 from mlintern_jupyter.usage import Usage
 
 

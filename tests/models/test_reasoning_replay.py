@@ -10,8 +10,8 @@ from recording_server import Answer, Seen, called, json_answer, openai_stream, r
 
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer

@@ -26,7 +26,7 @@ from test_pictures_sent import conversation, png
 
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import Message, ToolCall
-from mlintern_jupyter.models.litellm_client import LitellmModel, over_responses
+from mlintern_jupyter.models.litellm.client import LitellmModel, over_responses
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer

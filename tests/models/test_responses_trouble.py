@@ -16,10 +16,11 @@ from responses_rig import PATH, QUICK, START, TOOL, model_at, response, step, st
 
 from mlintern_jupyter.errors import ContextOverflow, ModelDown, ModelFailed, Paused
 from mlintern_jupyter.messages import Message, View
-from mlintern_jupyter.models import litellm_client, request
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm import client as litellm_client
+from mlintern_jupyter.models.litellm import request
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.stream_watch import Watch, WatchedClient
 from mlintern_jupyter.models.names import ModelPlan, resolve
-from mlintern_jupyter.models.stream_watch import Watch, WatchedClient
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 

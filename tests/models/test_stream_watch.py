@@ -5,7 +5,7 @@ import struct
 import httpx
 import pytest
 
-from mlintern_jupyter.models.stream_watch import Watch
+from mlintern_jupyter.models.litellm.stream_watch import Watch
 
 OPENAI = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
 

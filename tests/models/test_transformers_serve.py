@@ -23,8 +23,8 @@ from engine_rig import engine
 import mlintern_jupyter.bench.nano as nano
 from mlintern_jupyter.events import TurnEnded
 from mlintern_jupyter.messages import Message, ToolCall, ToolSpec, View
-from mlintern_jupyter.models.failures import Patience
-from mlintern_jupyter.models.litellm_client import LitellmModel
+from mlintern_jupyter.models.litellm.client import LitellmModel
+from mlintern_jupyter.models.litellm.failures import Patience
 from mlintern_jupyter.models.names import resolve
 
 pytestmark = [

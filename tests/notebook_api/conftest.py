@@ -15,8 +15,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from mlintern_jupyter.backends import jobs_folder
-from mlintern_jupyter.backends.local import LocalBackend
+from mlintern_jupyter.compute.local import job_folder
+from mlintern_jupyter.compute.local.backend import LocalBackend
 from mlintern_jupyter.notebook_api import evals as notebook_evals
 from mlintern_jupyter.notebook_api import jobs as notebook_jobs
 from mlintern_jupyter.notebook_api.show import Output
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     notebook_jobs._cards.clear()
     recall.forget()
     yield tmp_path
-    for job in jobs_folder.submissions(tmp_path / "intern_runs" / "jobs"):
+    for job in job_folder.submissions(tmp_path / "intern_runs" / "jobs"):
         LocalBackend(tmp_path / "intern_runs", tmp_path).cancel(job.name)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from mlintern_jupyter.backends import tripwire
 from mlintern_jupyter.cells import RECORD_MIME
+from mlintern_jupyter.compute.local import heldout_watch
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.notebook_api import benchmark, evaluate
 from mlintern_jupyter.notebook_api import compare as notebook_compare
@@ -161,7 +161,7 @@ def test_the_kernel_never_opens_held_out_items(
     scorer: Callable[[], int], model: Callable[..., Path]
 ) -> None:
     opened: list[str] = []
-    tripwire.watch(opened.append)
+    heldout_watch.watch(opened.append)
     evaluate(model("base", 4), task="nano/mcq", split="heldout")
     assert opened == []
 
@@ -171,7 +171,7 @@ def test_opened_held_out_items_void_what_was_measured_and_what_is_compared(
 ) -> None:
     base, better = model("base", 4), model("better", 30)
     assert evaluate(base, task="nano/mcq").voided == ""
-    tripwire.write_read(Path("intern_runs"), "/task/heldout.bin", "job peek-12345678")
+    heldout_watch.write_read(Path("intern_runs"), "/task/heldout.bin", "job peek-12345678")
     first, second = evaluate(base, task="nano/mcq"), evaluate(better, task="nano/mcq")
     assert "job peek-12345678" in first.payload()["voided"]
     verdict = compare(first, second)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from mlintern_jupyter.backends.held import SessionBudget, start_job
+from mlintern_jupyter.compute.holds import SessionBudget, start_job
 from mlintern_jupyter.config import load_config
 from mlintern_jupyter.errors import JobFailed, UsageError
 from mlintern_jupyter.notebook_api import job

@@ -16,8 +16,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from nbclient.exceptions import CellExecutionError
 
-from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.cells import RECORD_MIME, source_sha256
+from mlintern_jupyter.compute.local.backend import LocalBackend
 from mlintern_jupyter.errors import JobFailed, UsageError
 from mlintern_jupyter.jobs import JobSpec
 from mlintern_jupyter.notebook_api import job

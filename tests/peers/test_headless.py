@@ -9,9 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from contract import LOAD, STUB_FOLDER, Played
 from ipykernel.zmqshell import ZMQInteractiveShell
 from nbformat.v4 import new_code_cell, new_notebook
+from peer_contract import LOAD, STUB_FOLDER, Played
 
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.peers.headless import HeadlessNotebook

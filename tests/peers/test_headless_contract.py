@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from contract import STUB_FOLDER, PeerContract
+from peer_contract import STUB_FOLDER, PeerContract
 
 from mlintern_jupyter.peers.headless import HeadlessNotebook
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mlintern_jupyter.backends.environment import allowed
+from mlintern_jupyter.child_environment import allowed
 from mlintern_jupyter.policy.scrub import Scrubber
 
 SECRETS = {

@@ -14,9 +14,9 @@ import pytest
 
 from mlintern_jupyter.bench.nano.tokens import write_tokenizer
 from mlintern_jupyter.recipes.book import MARKDOWN_KINDS, STAGES, Book, Recipe
-from mlintern_jupyter.tools.answer import finished
-from mlintern_jupyter.tools.lint import check_cell
-from mlintern_jupyter.tools.recipe import RecipeTools
+from mlintern_jupyter.tools.base.answer import finished
+from mlintern_jupyter.tools.base.lint import check_cell
+from mlintern_jupyter.tools.research.recipe import RecipeTools
 
 BOOK = Book.load()
 PAGES = list(BOOK.pages.values())

@@ -19,7 +19,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.options import parse_line
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.prepare import Prepared, prepare
+from mlintern_jupyter.session.wiring.prepare import Prepared, prepare
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_magics.intern import InternMagics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mlintern_jupyter.session.identity import (
+from mlintern_jupyter.session.running.identity import (
     difference,
     find_session,
     new_session_id,

@@ -13,7 +13,7 @@ from mlintern_jupyter.policy.rules import Rules, parse_rules
 from mlintern_jupyter.protocols import Effect, Terms
 from mlintern_jupyter.record.chain import Numbered
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.inventory import (
+from mlintern_jupyter.session.readouts.inventory import (
     kinds_text,
     models_text,
     on_fallback,

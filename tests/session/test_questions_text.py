@@ -11,7 +11,8 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import AgentStarted, Answered, Asked, EffectSettled, TurnEnded
 from mlintern_jupyter.record.chain import Numbered
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.asked import (
+from mlintern_jupyter.session.readouts.card import card_text
+from mlintern_jupyter.session.readouts.questions import (
     MOST,
     arguments_text,
     ask_text,
@@ -20,7 +21,6 @@ from mlintern_jupyter.session.asked import (
     named,
     visible,
 )
-from mlintern_jupyter.session.card import card_text
 
 ASKED = Asked(
     step=3,

@@ -17,7 +17,7 @@ from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
-SERVER = Path(__file__).parents[1] / "tools" / "mcp_server.py"
+SERVER = Path(__file__).parents[1] / "doubles" / "mcp_server.py"
 CONFIG = f"""
 [mcp.friend]
 command = {json.dumps(sys.executable)}

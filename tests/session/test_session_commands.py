@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from mlintern_jupyter.backends.local import LocalBackend
 from mlintern_jupyter.cells import CellView, NewCell
 from mlintern_jupyter.commands import (
     Continue,
@@ -23,6 +22,7 @@ from mlintern_jupyter.commands import (
     Steer,
     Stop,
 )
+from mlintern_jupyter.compute.local.backend import LocalBackend
 from mlintern_jupyter.errors import NotebookGone, UsageError
 from mlintern_jupyter.events import (
     CellProposed,
@@ -37,9 +37,9 @@ from mlintern_jupyter.jobs import JobSpec
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session import worker
-from mlintern_jupyter.session.assemble import cancel_running
-from mlintern_jupyter.session.session import MAGIC_CELL_GONE, PAUSED, Session
+from mlintern_jupyter.session.running import worker
+from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session
+from mlintern_jupyter.session.wiring.session_factory import cancel_running
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"
 

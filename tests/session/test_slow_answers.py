@@ -10,7 +10,7 @@ from pathlib import Path
 from kernel_peer import LOAD, KernelPeer
 from test_verbs import Scene
 
-from mlintern_jupyter.session.session import PAUSED
+from mlintern_jupyter.session.running.session import PAUSED
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
@@ -25,7 +25,7 @@ WireHost.run_cell = run_cell
 """
 ANSWERS_LATE = """
 import time
-from mlintern_jupyter.hosts.answers import Answers
+from mlintern_jupyter.hosts.replies import Answers
 at_once = Answers.to
 def to(self, request):
     time.sleep(3)

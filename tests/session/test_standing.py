@@ -36,16 +36,16 @@ from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import LEDGER_FILE, Ledger
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session import records
-from mlintern_jupyter.session.card import card_bundle
-from mlintern_jupyter.session.session import Session
-from mlintern_jupyter.session.standing import (
+from mlintern_jupyter.session.readouts import record_list as records
+from mlintern_jupyter.session.readouts.card import card_bundle
+from mlintern_jupyter.session.readouts.page_view import (
     agent_view,
     best_score,
     job_cost,
     kernel_view,
     session_view,
 )
+from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.usage import Usage
 from mlintern_jupyter.views import (
     AgentView,

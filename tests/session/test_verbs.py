@@ -18,8 +18,8 @@ from mlintern_jupyter.events import Answered, Asked, ModelChanged, SessionStarte
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session.session import Session
-from mlintern_jupyter.session.verbs import Verbs
+from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.wiring.verbs import Verbs
 
 
 def asked(call: str, tool: str = "push_to_hub") -> Asked:

@@ -13,7 +13,7 @@ from notebook_double import Notebook, granted
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.policy.autorun import may_run_alone
-from mlintern_jupyter.tools.schema import FunctionTool
+from mlintern_jupyter.tools.base.schema import FunctionTool
 
 NO_OBJECT = {
     "b01_a_list": "[]",

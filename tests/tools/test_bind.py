@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.tools.schema import FunctionTool, Scalar
+from mlintern_jupyter.tools.base.schema import FunctionTool, Scalar
 
 
 class Item(TypedDict):

@@ -7,7 +7,7 @@ from notebook_double import Notebook, Person, facts_in, stdout
 from mlintern_jupyter.cells import CellView
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import CellProposed, CellStarted, Decided, PlanChanged, RunRecorded
-from mlintern_jupyter.tools.cells import cell_id_of
+from mlintern_jupyter.tools.base.cell_writer import cell_id_of
 
 EVAL = {
     "v": 1,

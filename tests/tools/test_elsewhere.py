@@ -9,9 +9,9 @@ import pytest
 from notebook_double import Notebook
 
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.cells import CellTools
-from mlintern_jupyter.tools.elsewhere import loads_from_elsewhere
-from mlintern_jupyter.tools.lint import check_cell
+from mlintern_jupyter.tools.base.cell_writer import CellWriter
+from mlintern_jupyter.tools.base.lint import check_cell
+from mlintern_jupyter.tools.base.remote_content import loads_from_elsewhere
 
 FINE = [
     "# Report\n\nThe loss fell from 2.1 to **1.4**; see <https://example.org/a.png>.",
@@ -128,6 +128,6 @@ def test_it_is_refused_however_it_comes_and_nothing_is_written() -> None:
 
 def test_a_text_another_tool_writes_is_looked_at_too() -> None:
     notebook = Notebook()
-    tools = CellTools(lambda: notebook.state.cells, lambda text: None)
+    tools = CellWriter(lambda: notebook.state.cells, lambda text: None)
     with pytest.raises(ToolError, match="elsewhere"):
         asyncio.run(tools.write(notebook.context("c1"), "plan", "![](http://h/a.png)"))

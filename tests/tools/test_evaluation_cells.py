@@ -2,7 +2,7 @@ import pytest
 from notebook_double import Notebook, Person
 
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.evaluate import comparison_cell, identifier, statements_making
+from mlintern_jupyter.tools.compute.evaluate import comparison_cell, identifier, statements_making
 
 
 def ran(notebook: Notebook) -> list[str]:

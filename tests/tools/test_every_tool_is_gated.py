@@ -20,13 +20,13 @@ from mlintern_jupyter.events import Answered, Asked
 from mlintern_jupyter.policy.gate import Gate, Ruling
 from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.protocols import Grant, Terms, Tool
-from mlintern_jupyter.tools import inspect_object
+from mlintern_jupyter.tools.custom.functions import tool as offered_tool
+from mlintern_jupyter.tools.custom.modules import load_own_tools
 from mlintern_jupyter.tools.mcp.manifest import Offered
 from mlintern_jupyter.tools.mcp.pins import Pins
 from mlintern_jupyter.tools.mcp.server import Server
 from mlintern_jupyter.tools.mcp.tools import McpTool, UseMcp
-from mlintern_jupyter.tools.own import tool as offered_tool
-from mlintern_jupyter.tools.own_modules import load_own_tools
+from mlintern_jupyter.tools.research import inspect_object
 
 ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "plan": {"items": [{"step": "look", "state": "active"}]},

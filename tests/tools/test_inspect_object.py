@@ -8,7 +8,7 @@ from loop_clock import outwaited
 from notebook_double import Notebook
 
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools import inspect_object
+from mlintern_jupyter.tools.research import inspect_object
 
 
 def inspect(name: str):

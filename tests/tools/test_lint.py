@@ -2,7 +2,7 @@ import pytest
 from notebook_double import Notebook
 
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.lint import check_cell
+from mlintern_jupyter.tools.base.lint import check_cell
 
 
 def check(source: str, cell_type: str = "code") -> None:

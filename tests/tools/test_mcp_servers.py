@@ -17,8 +17,8 @@ from mcp_double import Desk, at_desk, bare, friend, web_server
 
 from mlintern_jupyter.config import McpServer
 from mlintern_jupyter.errors import ToolError
+from mlintern_jupyter.tools.base.toolbox import Toolbox
 from mlintern_jupyter.tools.mcp.checking import problem
-from mlintern_jupyter.tools.toolbox import Toolbox
 
 
 def test_a_server_is_introduced_to_the_person_before_the_model_is_shown_a_word(

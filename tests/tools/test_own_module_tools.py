@@ -16,8 +16,8 @@ from notebook_double import Notebook, granted
 
 from mlintern_jupyter.errors import ToolError, UsageError
 from mlintern_jupyter.protocols import Tool
-from mlintern_jupyter.tools.own_check import check_own_tools
-from mlintern_jupyter.tools.own_modules import load_own_tools
+from mlintern_jupyter.tools.custom.check import check_own_tools
+from mlintern_jupyter.tools.custom.modules import load_own_tools
 
 MODULE = '''
 import asyncio, os, subprocess, sys, time
@@ -221,7 +221,7 @@ def test_a_function_ends_when_the_kernel_is_killed(folder):
     code = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from mlintern_jupyter.tools.own_modules import _ask\n"
+        "from mlintern_jupyter.tools.custom.modules import _ask\n"
         "asyncio.run(_ask('my_tools:odd', {'what': 'hang'}, Path(sys.argv[1]), 600))\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(folder)]) as kernel:

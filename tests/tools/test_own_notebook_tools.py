@@ -12,8 +12,8 @@ from notebook_double import Notebook, Person, stdout
 
 import mlintern_jupyter
 from mlintern_jupyter.errors import ToolError, UsageError
-from mlintern_jupyter.tools.build import build_tools
-from mlintern_jupyter.tools.own import RESERVED, describe, tool
+from mlintern_jupyter.tools.catalog import build_tools
+from mlintern_jupyter.tools.custom.functions import RESERVED, describe, tool
 
 
 def cell(source: str) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from loop_clock import outwaited
 from notebook_double import Notebook, Person
 from PIL import Image
 
-from mlintern_jupyter.hosts.plots import BASE64_LIMIT, LONGEST_SIDE, PLOTLY_MIME
-from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.tools import pictures
-from mlintern_jupyter.tools.cells import CellTools
+from mlintern_jupyter.hosts.plots import PLOTLY_MIME
+from mlintern_jupyter.messages import PICTURE_BASE64_LIMIT, PICTURE_LONGEST_SIDE, ToolResult
+from mlintern_jupyter.tools.base import pictures
+from mlintern_jupyter.tools.base.cell_writer import CellWriter
 
 RESULT = ToolResult("cell a done\n[image/png 1 kB]", {"loss": 1})
 FIGURE = {"data": [{"type": "scatter", "y": [3, 2, 1], "name": "loss"}], "layout": {}}
@@ -77,10 +77,10 @@ def test_of_many_pictures_the_last_ones_are_shown_and_the_result_says_so() -> No
 
 def test_a_figure_is_drawn_a_large_picture_made_smaller_and_a_jpeg_made_a_png() -> None:
     figure = {"output_type": "display_data", "data": {PLOTLY_MIME: FIGURE, "text/plain": "f"}}
-    wide = shown(image_png=plain(4 * LONGEST_SIDE, 40))
+    wide = shown(image_png=plain(4 * PICTURE_LONGEST_SIDE, 40))
     drawn, small = result_with(figure, wide).images
     assert opened(drawn).size == (700, 420)
-    assert opened(small).size == (LONGEST_SIDE, 10)
+    assert opened(small).size == (PICTURE_LONGEST_SIDE, 10)
     jpeg = encoded(Image.new("RGB", (9, 7)), "JPEG")
     (made,) = result_with(shown(image_jpeg=jpeg)).images
     assert (opened(made).format, opened(made).size) == ("PNG", (9, 7))
@@ -96,9 +96,9 @@ def test_a_picture_with_its_own_drawing_of_the_figure_is_not_drawn_again(monkeyp
 def test_a_picture_that_does_not_compress_is_made_small_enough() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (900, 900), dtype=np.uint8)
     picture = encoded(Image.fromarray(noise))
-    assert len(picture) > BASE64_LIMIT
+    assert len(picture) > PICTURE_BASE64_LIMIT
     (made,) = result_with(shown(image_png=picture)).images
-    assert len(made) <= BASE64_LIMIT
+    assert len(made) <= PICTURE_BASE64_LIMIT
 
 
 def test_what_is_no_picture_or_far_too_many_pixels_is_left_out_with_a_note() -> None:
@@ -154,7 +154,7 @@ def test_stopping_the_intern_ends_the_helper(tmp_path, monkeypatch) -> None:
 
 def test_this_process_imports_nothing_to_draw_with() -> None:
     code = (
-        "import sys, mlintern_jupyter.tools.pictures; "
+        "import sys, mlintern_jupyter.tools.base.pictures; "
         "print(sorted({'matplotlib', 'PIL'} & set(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -165,7 +165,7 @@ def test_a_cell_of_the_model_that_can_see_answers_with_its_picture() -> None:
     outputs = (shown(image_png=plain()),)
     for sees, images in ((True, (plain(),)), (False, ())):
         notebook = Notebook(persons=[Person(outputs=outputs)])
-        tools = CellTools(lambda notebook=notebook: notebook.state.cells, lambda text: None)
+        tools = CellWriter(lambda notebook=notebook: notebook.state.cells, lambda text: None)
         context = replace(notebook.context("c1"), sees=sees)
         given = asyncio.run(tools.write_cell(context, "plot", "fig", "see whether it fell"))
         assert given.images == images

@@ -10,7 +10,7 @@ from mlintern_jupyter.events import CellProposed, CellStarted, EffectSettled, Re
 from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.conversation import Conversation
-from mlintern_jupyter.tools.recall import HITS, PAGE, RecallTools
+from mlintern_jupyter.tools.notebook.recall import HITS, PAGE, RecallTools
 
 LONG = "def train():\n    return 1\n" * 900
 

@@ -6,7 +6,7 @@ from notebook_double import Notebook, facts_in
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.tools.answer import FACTS_LIMIT, TEXT_LIMIT, finished
+from mlintern_jupyter.tools.base.answer import FACTS_LIMIT, TEXT_LIMIT, finished
 
 CHARACTERS_PER_TOKEN = 4.4
 """Of such JSON with cl100k_base, measured."""

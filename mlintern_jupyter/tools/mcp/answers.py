@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.tools.answer import TEXT_LIMIT, clipped, finished, plain
+from mlintern_jupyter.tools.base.answer import TEXT_LIMIT, clipped, finished, plain
+from mlintern_jupyter.tools.base.pictures import with_pictures
 from mlintern_jupyter.tools.mcp.manifest import seen
-from mlintern_jupyter.tools.pictures import with_pictures
 
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/webp"})
 MOST_BLOCKS = 500

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlintern_jupyter.backends.environment import allowed
+from mlintern_jupyter.child_environment import allowed
 from mlintern_jupyter.config import McpServer, expanded
 from mlintern_jupyter.errors import ToolError, UsageError
 from mlintern_jupyter.tools.mcp.answers import Answer

@@ -10,8 +10,8 @@ from typing import Any, cast
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
 from mlintern_jupyter.protocols import Effect, Grant, Terms, ToolContext, Visibility
-from mlintern_jupyter.tools.answer import encodable, finished
-from mlintern_jupyter.tools.binding import one_object
+from mlintern_jupyter.tools.base.answer import encodable, finished
+from mlintern_jupyter.tools.base.binding import one_object
 from mlintern_jupyter.tools.mcp.answers import as_result
 from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, public_name, seen
 from mlintern_jupyter.tools.mcp.server import Server

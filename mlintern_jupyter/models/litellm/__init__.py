@@ -1,0 +1,1 @@
+"""Models behind litellm: requests, streamed answers, what can go wrong."""

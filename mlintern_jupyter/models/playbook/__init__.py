@@ -1,0 +1,1 @@
+"""The planner that needs no language model."""

@@ -1,0 +1,1 @@
+"""A session at work: its worker thread, its turns, its open questions."""

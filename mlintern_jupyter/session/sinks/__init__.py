@@ -1,0 +1,1 @@
+"""Who hears a session's events and changes nothing."""

@@ -1,0 +1,251 @@
+"""Where the rooms are joined: the only place that knows which class stands behind a protocol."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mlintern_jupyter import __version__
+from mlintern_jupyter.agent.loop import Agent
+from mlintern_jupyter.compute.local import job_folder
+from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.local.heldout_watch import watch, write_read
+from mlintern_jupyter.config import Config, record_root
+from mlintern_jupyter.errors import LedgerLocked
+from mlintern_jupyter.events import HeldOutRead, ModeChanged, SessionStarted
+from mlintern_jupyter.hosts.bridge import Bridge
+from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.models.names import providers
+from mlintern_jupyter.policy.credentials import Credentials
+from mlintern_jupyter.policy.scrub import Scrubber
+from mlintern_jupyter.record.cell_record import CellRecord
+from mlintern_jupyter.record.durable import writable_root
+from mlintern_jupyter.record.ledger import Ledger
+from mlintern_jupyter.record.state import SessionState, fold
+from mlintern_jupyter.session.running.identity import new_session_id
+from mlintern_jupyter.session.running.roles import Roles
+from mlintern_jupyter.session.running.session import Session, check_mode
+from mlintern_jupyter.session.running.turn import run_turn
+from mlintern_jupyter.session.sinks.notebook import CardSink, MarkSink, WireSink
+from mlintern_jupyter.session.wiring.briefing import briefing, near
+from mlintern_jupyter.session.wiring.prepare import Prepared, role_models
+from mlintern_jupyter.session.wiring.turn_setup import Furnishing
+from mlintern_jupyter.tools.mcp.pins import pins_path
+from mlintern_jupyter.tools.mcp.servers import McpServers
+from mlintern_jupyter.wire import UpdateCell
+
+OTHER_KEYS = frozenset(
+    {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GITHUB_TOKEN"}
+)
+"""Hidden from the intern's cells as the keys of model providers are."""
+_JOB_LINE = re.compile(r"\s*%%job\s+(\S+)")
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """What outlives the turns of a session in one kernel."""
+
+    roles: Roles
+    mcp: McpServers
+    env: Mapping[str, str]
+
+
+class Hall:
+    """Opens sessions in one kernel: joins record, host, model, tools and policy for each."""
+
+    def __init__(self, ip: Any, bridge: Bridge) -> None:
+        self._ip = ip
+        self._bridge = bridge
+        self._watching = False
+        self._watched: Session | None = None
+        self._lasting: dict[Path, Lasting] = {}
+        self._credentials: Credentials | None = None
+
+    def open(self, prepared: Prepared, cell_id: str, config: Config) -> Session:
+        """A new session with an empty record.
+
+        Raises:
+            LedgerUnwritable: neither the notebook's folder nor the user's can be written.
+        """
+        root, note = writable_root(record_root(config))
+        name = new_session_id(prepared.goal or prepared.text)
+        ledger = Ledger.create(root / name, Scrubber(self.environment(config)))
+        session = self._session(ledger, SessionState(), root / name, config)
+        self.brief(session, prepared)
+        said = prepared.options
+        session.commit(
+            SessionStarted(
+                session=name,
+                goal=prepared.goal or prepared.text.splitlines()[0],
+                model=prepared.model.name,
+                mode=prepared.mode,
+                limits=asdict(prepared.limits),
+                options={
+                    "api_base": said.api_base,
+                    "price": None if said.price is None else asdict(said.price),
+                    "context": said.context,
+                    "tools": list(said.tool),
+                    "models": role_models(said),
+                    "first_model": prepared.model.name,
+                    "record_note": note,
+                    "unmetered": prepared.model.unmetered,
+                },
+                cell_id=cell_id,
+                workdir=str(Path.cwd()),
+                package=__version__,
+            )
+        )
+        return session
+
+    def brief(self, session: Session, prepared: Prepared) -> None:
+        """What the next turn is told beside the request.
+
+        A session keeps the limits it was started with; a mode said in its changed cell is switched
+        to.
+
+        Raises:
+            UsageError: that mode needs a budget, and the session has none.
+        """
+        state, mode, limits = session.state, prepared.mode, prepared.limits
+        if state.session:
+            limits = state.limits
+            if "mode" in prepared.options.said and mode != state.mode:
+                check_mode(mode, cap=mode, limit_usd=limits.usd)
+                session.commit(ModeChanged(mode))
+            mode = state.mode
+        session.briefing = briefing(prepared.goal, prepared.benchmark, limits, mode)
+
+    def reopen(self, folder: Path, config: Config) -> Session:
+        """The session of a record, to go on with it.
+
+        Raises:
+            LedgerLocked: another kernel writes it.
+            LedgerDamaged: it can be read up to the damage, and forked from there.
+        """
+        ledger = Ledger.open(folder, Scrubber(self.environment(config)))
+        if ledger.read_only:
+            raise LedgerLocked(f"the record in {folder} can only be read", why=ledger.read_only)
+        return self._session(ledger, fold(ledger.facts), folder, config)
+
+    def stamp(self, session: Session, source: str) -> None:
+        """Write the session's name into the magic cell's text, for front ends without cell ids."""
+        if session.state.cell_id:
+            self._bridge.say(UpdateCell(session.state.cell_id, source=source))
+
+    def close(self) -> None:
+        """Nothing of this kernel is watched any more."""
+        self._watched = None
+
+    def _session(
+        self, ledger: Ledger, state: SessionState, folder: Path, config: Config
+    ) -> Session:
+        self._watch_held_out(folder.parent)
+        env = self.environment(config)
+        session = Session(
+            ledger=ledger,
+            state=state,
+            folder=folder,
+            furnish=self._furnish,
+            run_turn=run_turn,
+            cancel_jobs=lambda: cancel_running(record_root(), Path(state.workdir or ".")),
+            cancel_own_jobs=lambda: cancel_running(
+                folder.parent, Path(state.workdir or "."), jobs_named_in(state.cells.values())
+            ),
+            env=env,
+        )
+        mcp = McpServers(config.mcp, env, pins_path(env))
+        session.servers = mcp.status
+        session.on_close = mcp.close
+        self._lasting[folder] = Lasting(Roles(state, session.commit, env), mcp, env)
+        self._watched = session
+        return session
+
+    def environment(self, config: Config) -> Mapping[str, str]:
+        """The environment with every key, which the cells of the intern do not see."""
+        if self._credentials is None:
+            keys = {key for provider in providers().values() for key in provider["keys"]}
+            known = self._credentials = Credentials(keys | OTHER_KEYS)
+            self._bridge.on_intern_cell = lambda runs: known.hide() if runs else known.show()
+        for server in config.mcp.values():
+            self._credentials.add(server.secret_names)
+        return self._credentials
+
+    def show(self, session: Session, display_id: str, note: str) -> None:
+        """Let the peer, the card and the magic cell's mark hear the session.
+
+        The note stands on the card until the turn ends.
+        """
+        state = session.state
+        session.card_note = note
+        session.bus.reach(
+            WireSink(self._bridge, state.session),
+            MarkSink(state, self._bridge),
+            CardSink(
+                state,
+                near(session.folder),
+                lambda bundle: self._bridge.update_display(display_id, bundle),
+                lambda: session.card_note,
+            ),
+        )
+
+    async def _furnish(self, session: Session) -> Agent:
+        """Everything one turn works with; runs on the worker thread, where models are loaded."""
+        lasting = self._lasting[session.folder]
+        shell: Any = self._ip
+        furnishing = Furnishing(
+            session, self._host(session), lasting.roles, lasting.mcp, shell.user_ns, lasting.env
+        )
+        agent = await furnishing.agent()
+        noted = "\n\n".join([session.card_note, *await furnishing.notes()])
+        session.card_note = noted.strip()
+        return agent
+
+    def _host(self, session: Session) -> WireHost:
+        """One for all turns: a cell may run, and settle, between two of them."""
+        if session.host is not None:
+            session.host.turn_open = True
+            return session.host
+        state = session.state
+        host = WireHost(
+            self._bridge,
+            session=state.session,
+            magic_cell_id=state.cell_id,
+            commit=session.commit,
+            known=state.outcome_of,
+            loop=session.worker.loop,
+            earlier=tuple(state.cells),
+            on_magic_cell=session.on_magic_cell,
+        )
+        session.attach(host)
+        return host
+
+    def _watch_held_out(self, root: Path) -> None:
+        if self._watching:
+            return
+        self._watching = True
+
+        def report(path: str) -> None:
+            write_read(root, path, "a cell of the notebook")
+            if self._watched is not None:
+                self._watched.commit(HeldOutRead(path, "a cell of the notebook"))
+
+        watch(report)
+
+
+def cancel_running(root: Path, workdir: Path, names: Container[str] | None = None) -> None:
+    """End the running jobs of a record folder, or those of some names; each takes up to seconds."""
+    backend = LocalBackend(root, workdir)
+    for folder in job_folder.submissions(job_folder.jobs_root(root)):
+        if names is not None and job_folder.name_of(folder.name) not in names:
+            continue
+        if job_folder.status_of(folder).state == "running":
+            backend.cancel(folder.name)
+
+
+def jobs_named_in(cells: Iterable[CellRecord]) -> set[str]:
+    """Names of the jobs that cells of a session submit."""
+    found = (_JOB_LINE.match(cell.source) for cell in cells)
+    return {match[1] for match in found if match}

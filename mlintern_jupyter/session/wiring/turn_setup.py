@@ -1,0 +1,261 @@
+"""Everything one turn works with, joined: models, window, tools, gate, budget, sub-agents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from mlintern_jupyter.agent.dispatch import Dispatch
+from mlintern_jupyter.agent.guards import Guards
+from mlintern_jupyter.agent.loop import Agent, InUse
+from mlintern_jupyter.agent.model_calls import Asking
+from mlintern_jupyter.commands import Mode
+from mlintern_jupyter.compute.holds import committed_usd
+from mlintern_jupyter.context.compaction import DigestOf
+from mlintern_jupyter.context.digest import request
+from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
+from mlintern_jupyter.context.status import status_text
+from mlintern_jupyter.context.window import Window
+from mlintern_jupyter.events import Answered, Asked, EffectSettled, Fact, TurnEnded, TurnStarted
+from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.messages import ToolCall
+from mlintern_jupyter.policy.budget import Budget
+from mlintern_jupyter.policy.gate import Gate
+from mlintern_jupyter.policy.rules import load_rules
+from mlintern_jupyter.policy.scrub import Scrubber
+from mlintern_jupyter.protocols import Tool, ToolContext
+from mlintern_jupyter.recipes.book import Book
+from mlintern_jupyter.record.conversation import Conversation
+from mlintern_jupyter.session.readouts.page_view import best_score
+from mlintern_jupyter.session.running.roles import Roles
+from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.wiring.delegation import Delegation
+from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.catalog import build_tools
+from mlintern_jupyter.tools.custom.modules import load_own_tools
+from mlintern_jupyter.tools.mcp.servers import McpServers
+from mlintern_jupyter.views import ScoreView
+
+
+@dataclass
+class Furnishing:
+    """Made anew for each turn, on the worker's loop; what outlives a turn is handed in."""
+
+    session: Session
+    host: WireHost
+    roles: Roles
+    mcp: McpServers
+    namespace: Mapping[str, Any]
+    """The notebook's names, among them the person's own tools."""
+    env: Mapping[str, str]
+    """With every key, also while a cell runs."""
+
+    async def agent(self) -> Agent:
+        """What the turn works with.
+
+        Raises:
+            UsageError: a model or a tool that was asked for is not there.
+        """
+        session, state = self.session, self.session.state
+        self.model = await self.roles.model()
+        self.system = prompt("system")
+        self.budget = Budget(
+            state.limits,
+            state.spent,
+            time.monotonic,
+            lambda: committed_usd(session.folder.parent, state.session),
+        )
+        self.rules = load_rules(Path(state.workdir))
+        self.asking = Asking(self.budget, session.commit, session.signal, self._known)
+        self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
+        self.guards.recall(self._past())
+        self.book = Book.load()
+        self.scrub = Scrubber(self.env)
+        said = tuple(state.options.get("tools", ()))
+        self.own = await load_own_tools(said, Path(state.workdir))
+        built = self._built(state.main)
+        self.servers = await self.mcp.tools_for_turn([tool.spec.name for tool in built])
+        toolbox = session.toolbox = Toolbox([*built, *self.servers])
+        self.delegation = Delegation(
+            agents=lambda: state.agents,
+            model=lambda: self.roles.model("research"),
+            window=self.roles.window,
+            tools=self._tools,
+            budget=self.budget,
+            gate=self._gate,
+            sources=lambda: state.main.sources,
+            ask_person=self._ask_person,
+            context=self._context,
+            digest=self._digest,
+            reader_tokens=self._reader_tokens,
+            commit=session.commit,
+            signal=session.signal,
+            known=self._known,
+            past=self._past,
+            going=session.going,
+            give_way=lambda why: self.roles.give_way(why, "research"),
+        )
+        dispatch = Dispatch(
+            toolbox=toolbox,
+            gate=self._gate(lambda: state.main.sources),
+            ask_person=self._ask_person,
+            context=self._context,
+            conversation=lambda: state.main,
+            commit=session.commit,
+            signal=session.signal,
+            guards=self.guards,
+            clock=lambda: self.budget.spent.seconds,
+        )
+        return Agent(
+            in_use=self._in_use,
+            give_way=self.roles.give_way,
+            toolbox=toolbox,
+            asking=self.asking,
+            dispatch=dispatch,
+            guards=self.guards,
+            conversation=lambda: state.main,
+            pinned=self._pinned,
+            digest_of=self._digest(self.asking, state.main),
+            reader_tokens=self._reader_tokens,
+            status=self._status,
+            attention=session.attention,
+            going=session.going,
+            room_wanted=session.room_wanted,
+        )
+
+    async def notes(self) -> tuple[str, ...]:
+        """What the person should know of models and tools of this turn."""
+        window = (await self._in_use()).window
+        told: list[str] = list(getattr(self.model, "notes", ()))
+        if self.session.context_assumed:
+            told.append(
+                f"{self.model.name} does not say how much it reads: {window.context_tokens:,}"
+                " tokens are assumed; `--context TOKENS` says better"
+            )
+        broken = (f"{status.name}: {status.problem}" for status in self.mcp.status())
+        told += [*self.own.problems, *(text for text in broken if not text.endswith(": "))]
+        return tuple(told)
+
+    def _tools(self, talk: Conversation) -> list[Tool]:
+        """Every tool there is, for the agent that has this conversation."""
+        return [*self._built(talk), *self.servers]
+
+    def _built(self, talk: Conversation) -> list[Tool]:
+        state = self.session.state
+        return build_tools(
+            book=self.book,
+            runs=lambda: state.runs,
+            cells=lambda: state.cells,
+            facts=lambda: state.facts,
+            has_secret=self.scrub.has_secret,
+            conversation=lambda: talk,
+            sources_of=lambda call: talk.sources_by_call.get(call, ()),
+            whole_of=self._whole_of,
+            namespace=self.namespace,
+            more=self.own.tools,
+        )
+
+    def _known(self, call: str) -> bool:
+        return call in self.session.state.call_ids
+
+    def _past(self) -> Sequence[Fact]:
+        """What was committed since the turn began, or since its last end, which the person saw."""
+        facts = [numbered.fact for numbered in self.session.ledger.facts]
+        ends = (n for n, fact in enumerate(facts, 1) if isinstance(fact, TurnStarted | TurnEnded))
+        return facts[max(ends, default=0) :]
+
+    def _whole_of(self, call: str) -> str:
+        facts = (numbered.fact for numbered in reversed(self.session.ledger.facts))
+        settled = (fact for fact in facts if isinstance(fact, EffectSettled))
+        return next((fact.whole for fact in settled if fact.call == call), "")
+
+    def _gate(self, sources: Callable[[], tuple[str, ...]]) -> Gate:
+        return Gate(self.rules, lambda: cast("Mode", self.session.state.mode), sources)
+
+    async def _ask_person(self, asked: Asked) -> Answered:
+        session = self.session
+        return await session.approvals.ask(asked, session.attention, self._waiting)
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return self.budget.waiting()
+
+    def _context(self, call: ToolCall) -> ToolContext:
+        session = self.session
+        return ToolContext(
+            session=session.state.session,
+            call=call.id,
+            model=self.model.name,
+            workdir=Path(session.state.workdir),
+            host=self.host,
+            commit=session.commit,
+            signal=session.signal,
+            runs_alone=session.runs_alone,
+            attention=session.attention,
+            waiting=self._waiting,
+            spawn=self.delegation.spawn,
+            sees=self.model.sees,
+        )
+
+    async def _in_use(self) -> InUse:
+        self.model = await self.roles.model()
+        window = self.roles.window(self.model, self.system)
+        self.session.context_tokens = window.context_tokens
+        self.session.context_assumed = self.roles.assumes(self.model)
+        return InUse(self.model, window)
+
+    def _digest(self, asking: Asking, talk: Conversation) -> DigestOf:
+        async def digest(material: str, most: int) -> str:
+            """Old steps in short, by the model that has that role."""
+            model = await self.roles.model("compaction")
+            view = request(material, most)
+            tokens = self.roles.window(model, "").tokens(view)
+            return (await asking.ask(model, view, tokens, talk.step + 1, "compaction")).text
+
+        return digest
+
+    def _pinned(self, window: Window) -> str:
+        state = self.session.state
+        return pinned_text(
+            goal=state.goal,
+            request=state.turn_text,
+            briefing=state.briefing,
+            words=state.words,
+            plan=state.plan,
+            best=_best_line(best_score(state.runs)),
+            edits=edits_of(state.cells.values()),
+            facts=state.facts,
+            max_tokens=pinned_tokens(window.context_tokens),
+        )
+
+    async def _reader_tokens(self) -> int | None:
+        return self.roles.window(await self.roles.model("compaction"), "").context_tokens
+
+    def _status(self, window: Window, tokens: int) -> str:
+        state = self.session.state
+        return status_text(
+            state.limits,
+            self.budget.spent,
+            unmetered=self.model.unmetered,
+            compute_usd=committed_usd(self.session.folder.parent, state.session),
+            tokens=tokens,
+            context_tokens=window.context_tokens,
+            sources=state.main.sources,
+            closing="little of the budget is left" if self.budget.closing() else "",
+        )
+
+
+def prompt(name: str) -> str:
+    """One of the shipped prompts."""
+    return files("mlintern_jupyter.context").joinpath(f"prompts/{name}.md").read_text("utf-8")
+
+
+def _best_line(best: ScoreView | None) -> str:
+    if best is None:
+        return ""
+    line = f"{best.name}: {best.value:.3f} on {best.split} of {best.task}, n={best.n}"
+    return line if best.baseline is None else f"{line}; baseline {best.baseline:.3f}"

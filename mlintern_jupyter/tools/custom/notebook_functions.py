@@ -1,0 +1,75 @@
+"""Functions under ``@tool`` in the notebook: a call of one is a code cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mlintern_jupyter.messages import ToolResult, ToolSpec
+from mlintern_jupyter.protocols import Effect, Grant, Terms, Tool, ToolContext
+from mlintern_jupyter.tools.base.answer import finished
+from mlintern_jupyter.tools.base.binding import bound
+from mlintern_jupyter.tools.base.cell_writer import CellWriter
+from mlintern_jupyter.tools.custom.functions import OwnFunction, describe, is_offered
+
+LINE = 88
+
+
+class NotebookTool:
+    """``protocols.Tool`` of a function that lives in the kernel's main thread."""
+
+    def __init__(self, function: OwnFunction, cells: CellWriter) -> None:
+        self.timeout_s: float | None = None
+        # The call finds its cell again.
+        self.resumes = True
+        self.spec: ToolSpec = function.spec
+        self.manual = function.manual
+        self._function = function
+        self._cells = cells
+        # What the cell does besides is known; what an undeclared function does is not.
+        effects: set[Effect] = {"notebook", "execute", *function.effects}
+        known = frozenset(effects if function.effects else ())
+        self._terms = Terms(self.spec.name, known)
+
+    def bind(self, arguments: str) -> dict[str, Any]:
+        """The arguments given; defaults are the function's own. Raises ``ToolError``."""
+        return bound(self.spec, arguments)
+
+    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+        """What the function declares, and a cell that runs."""
+        return self._terms
+
+    async def __call__(self, ctx: ToolContext, grant: Grant, /, **arguments: Any) -> ToolResult:
+        """Propose the cell that makes the call and wait for it. Raises ``ToolError``."""
+        grant.use(self.terms(arguments), arguments)
+        source = call_cell(self._function, arguments)
+        result = await self._cells.propose(ctx, "run", source, f"call {self.spec.name}")
+        sources = dict.fromkeys([*result.sources, f"tool:{self.spec.name}"])
+        return finished(replace(result, sources=tuple(sources)))
+
+
+def notebook_tools(namespace: Mapping[str, Any], cells: CellWriter) -> list[Tool]:
+    """The functions under ``@tool`` that the notebook's own cells have defined by now.
+
+    Args:
+        namespace: the notebook's names; it may change while it is read.
+        cells: proposes the cells.
+    """
+    return [
+        NotebookTool(describe(value), cells)
+        for name, value in dict(namespace).items()
+        # An imported one belongs to its module, and a second name is not a second tool.
+        if is_offered(value) and value.__name__ == name and value.__module__ == "__main__"
+    ]
+
+
+def call_cell(function: OwnFunction, arguments: Mapping[str, Any]) -> str:
+    """Source of a cell that calls a function and shows what it returns."""
+    given = [f"{name}={value!r}" for name, value in arguments.items()]
+    call = f"{function.spec.name}({', '.join(given)})"
+    if len(call) > LINE:
+        call = "\n".join([f"{function.spec.name}(", *(f"    {one}," for one in given), ")"])
+    call = f"await {call}" if function.is_async else call
+    # A text is read as it is; of anything else the notebook shows more than print does.
+    return f"print({call})" if function.says_text else call

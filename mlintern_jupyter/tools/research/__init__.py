@@ -1,0 +1,1 @@
+"""Tools that look things up: recipes, installed libraries, sub-agents."""
