@@ -19,8 +19,8 @@ from jupyter_client.manager import start_new_kernel
 
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.loop import Agent, InUse
-from mlintern_jupyter.agent.model_calls import Asking
+from mlintern_jupyter.agent.loop import Agent, CurrentModel
+from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.events import SessionStarted, TurnStarted
@@ -166,16 +166,16 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
         guards=guards,
         clock=time.monotonic,
     )
-    used = InUse(Instant(STEPS), Window(prompt("system"), 10_000_000))
+    used = CurrentModel(Instant(STEPS), Window(prompt("system"), 10_000_000))
 
-    async def in_use() -> InUse:
+    async def in_use() -> CurrentModel:
         return used
 
     agent = Agent(
         in_use=in_use,
-        give_way=lambda _: False,
+        use_fallback=lambda _: False,
         toolbox=toolbox,
-        asking=Asking(budget, commit, lambda _: None, lambda call: call in state.call_ids),
+        asking=ModelCalls(budget, commit, lambda _: None, lambda call: call in state.call_ids),
         dispatch=dispatch,
         guards=guards,
         conversation=lambda: state.main,
@@ -187,7 +187,7 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
         ),
         attention=asyncio.Event(),
         going=going,
-        room_wanted=asyncio.Event(),
+        compaction_wanted=asyncio.Event(),
     )
     asyncio.run(agent.run_turn())
     ledger.close()

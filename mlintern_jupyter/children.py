@@ -1,4 +1,4 @@
-"""Asking a process of its own: what it does can be stopped, and nothing of it stays behind.
+"""ModelCalls a process of its own: what it does can be stopped, and nothing of it stays behind.
 
 Work that blocks runs in one of these, never in a thread: a thread cannot be ended.
 """

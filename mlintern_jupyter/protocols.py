@@ -37,7 +37,7 @@ class Model(Protocol):
     sees: bool
     """Takes pictures; where nobody knows, it does not."""
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """Ask the server for the context size and price nobody has told yet. Never raises."""
         ...
 
@@ -130,7 +130,7 @@ class Attention(Protocol):
 
 
 @dataclass(frozen=True)
-class Terms:
+class CallTerms:
     """What one call would do: judged by the gate, and what its grant is bound to."""
 
     tool: str
@@ -149,7 +149,7 @@ class Grant(Protocol):
     sha256: str
     """Of tool, exact arguments, effects, price and visibility."""
 
-    def use(self, terms: Terms, arguments: Mapping[str, Any]) -> None:
+    def use(self, terms: CallTerms, arguments: Mapping[str, Any]) -> None:
         """Consume it. Raises ``ToolError`` if it is for anything else, or was used."""
         ...
 
@@ -165,7 +165,7 @@ class ToolContext:
     host: Host
     commit: Callable[[Fact], int]
     signal: Callable[[Signal], None]
-    runs_alone: Callable[[str, str], bool]
+    runs_unreviewed: Callable[[str, str], bool]
     """Whether a code cell of this kind and text runs without waiting for a person, as the mode
     stands now."""
     attention: Attention
@@ -192,7 +192,7 @@ class Tool(Protocol):
         """Parse and validate raw JSON arguments strictly. Raises ``ToolError``."""
         ...
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """What a call with these bound arguments would do; looks at nothing else."""
         ...
 

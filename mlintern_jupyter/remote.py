@@ -47,7 +47,7 @@ ANSWER_S = 10.0
 
 
 @dataclass(frozen=True)
-class Found:
+class RecordedSession:
     """A session of the folder, and who has it open."""
 
     session: str
@@ -161,7 +161,7 @@ def _status(arguments: argparse.Namespace) -> int:
         found = [_named(found, arguments.session, root)]
     # Open ones first; sorting keeps the newest first among each.
     found = sorted(found, key=lambda one: not one.is_open)[:MOST]
-    sessions = [_standing(one) for one in found]
+    sessions = [_summary_of(one) for one in found]
     if arguments.json:
         jobs = [asdict(job) for job in job_views(root)]
         answer = {"record": str(root), "sessions": sessions, "jobs": jobs}
@@ -173,8 +173,8 @@ def _status(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{'* ' if session['open'] else '  '}{session['line']}\n")
         if session["now"]:
             sys.stdout.write(f"    {session['now']}\n")
-        for asked in _asks(session["view"]):
-            sys.stdout.write(indent(_question(asked), "    ") + "\n")
+        for question in _asks(session["view"]):
+            sys.stdout.write(indent(_question(question), "    ") + "\n")
     return 0
 
 
@@ -224,15 +224,15 @@ def _root(arguments: argparse.Namespace) -> Path:
     return folder.absolute() / RECORD_FOLDER
 
 
-def _sessions(root: Path) -> list[Found]:
+def _sessions(root: Path) -> list[RecordedSession]:
     """The newest first."""
     return [
-        Found(folder.session, folder.goal, folder.path, read_holder(folder.path / "lock"))
+        RecordedSession(folder.session, folder.goal, folder.path, read_holder(folder.path / "lock"))
         for folder in reversed(session_folders(root))
     ]
 
 
-def _named(found: list[Found], name: str, root: Path) -> Found:
+def _named(found: list[RecordedSession], name: str, root: Path) -> RecordedSession:
     mine = next((one for one in found if one.session == name), None)
     if mine is None:
         names = [one.session for one in found]
@@ -246,7 +246,7 @@ def _named(found: list[Found], name: str, root: Path) -> Found:
     return mine
 
 
-def _opened(arguments: argparse.Namespace) -> tuple[Found, Holder]:
+def _opened(arguments: argparse.Namespace) -> tuple[RecordedSession, Holder]:
     """The session that is meant, and who has it open."""
     root = _root(arguments)
     found = _sessions(root)
@@ -272,7 +272,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[Found, Holder]:
     return one, one.holder
 
 
-def _must_work(found: Found, holder: Holder, so: str) -> None:
+def _must_work(found: RecordedSession, holder: Holder, so: str) -> None:
     if found.session not in ask(holder, AskStatus()).get("active", []):
         raise UsageError(
             f"session {found.session} is open, but no turn of it runs: {so}",
@@ -283,7 +283,7 @@ def _must_work(found: Found, holder: Holder, so: str) -> None:
 # what is said ---------------------------------------------------------------------------------
 
 
-def _standing(found: Found) -> dict[str, Any]:
+def _summary_of(found: RecordedSession) -> dict[str, Any]:
     """A session as ``status`` shows it; what cannot be read or reached is said, never raised."""
     said: dict[str, Any] = {
         "session": found.session,
@@ -315,7 +315,7 @@ def _standing(found: Found) -> dict[str, Any]:
     return said | {"working": working, "view": view, "now": f"{now} ({found.holder.as_text()})"}
 
 
-def _view(found: Found, reply: dict[str, Any]) -> dict[str, Any] | None:
+def _view(found: RecordedSession, reply: dict[str, Any]) -> dict[str, Any] | None:
     """What a page would show of this session, if it is the one open there."""
     whole = cast("dict[str, Any]", reply.get("view") or {})
     shown = cast("dict[str, Any] | None", whole.get("session"))
@@ -327,8 +327,8 @@ def _asks(view: dict[str, Any] | None) -> list[dict[str, Any]]:
     return list((view or {}).get("asks", ()))
 
 
-def _question(asked: dict[str, Any]) -> str:
-    return ask_text(AskView(**asked), command="mlintern")
+def _question(question: dict[str, Any]) -> str:
+    return ask_text(AskView(**question), command="mlintern")
 
 
 def _now(view: dict[str, Any] | None, working: bool, wanted: int) -> str:

@@ -22,40 +22,40 @@ from mlintern_magics.jobs import JobMagics, session_budget
 
 if TYPE_CHECKING:
     from mlintern_jupyter.compute.holds import SessionBudget
-    from mlintern_jupyter.session.wiring.kernel_sessions import Interns
+    from mlintern_jupyter.session.wiring.kernel_sessions import KernelSessions
     from mlintern_jupyter.views import KernelView
     from mlintern_magics.panel import Panel
 
-_LOADED: dict[int, FrontDoor] = {}
+_LOADED: dict[int, Extension] = {}
 
 
-class FrontDoor:
+class Extension:
     """One shell's way in: the wire is there from the start, the hall from the first request."""
 
     def __init__(self, ip: Any) -> None:
         self.ip = ip
         self.bridge = Bridge(ip, on_command=self._command, status=self._status, view=self._view)
-        self.magics = InternMagics(ip, self.interns, self._open_panel)
+        self.magics = InternMagics(ip, self.kernel_sessions, self._open_panel)
         self._plots_undone = plots.register(ip, png=self._nobody_draws)
-        self._interns: Interns | None = None
+        self._kernel_sessions: KernelSessions | None = None
         self._entering = threading.Lock()
         self._panel: Panel | None = None
 
-    def interns(self) -> Interns:
+    def kernel_sessions(self) -> KernelSessions:
         """The kernel's interns; asked for by the main and the control thread."""
         with self._entering:
-            if self._interns is None:
+            if self._kernel_sessions is None:
                 hall = importlib.import_module("mlintern_jupyter.session.wiring.kernel_sessions")
-                made = hall.Interns(self.ip, self.bridge, self._config)
-                self._interns = cast("Interns", made)
-            return self._interns
+                made = hall.KernelSessions(self.ip, self.bridge, self._config)
+                self._kernel_sessions = cast("KernelSessions", made)
+            return self._kernel_sessions
 
     def close(self) -> None:
         """Stop what runs and take the hooks out."""
         if self._panel is not None:
             self._panel.close()
-        if self._interns is not None:
-            self._interns.close()
+        if self._kernel_sessions is not None:
+            self._kernel_sessions.close()
         self._plots_undone()
         self.bridge.close()
 
@@ -66,7 +66,7 @@ class FrontDoor:
         if self._panel is not None:
             self._panel.close()
         panel = importlib.import_module("mlintern_magics.panel")
-        self._panel = cast("Panel", panel.Panel(self.ip, self.interns))
+        self._panel = cast("Panel", panel.Panel(self.ip, self.kernel_sessions))
         self._panel.show()
 
     def _nobody_draws(self) -> bool:
@@ -75,44 +75,44 @@ class FrontDoor:
 
     def budget(self) -> SessionBudget | None:
         """Of the unattended session whose cell runs now; ``None`` if it is a person's."""
-        session = None if self._interns is None else self._interns.session
+        session = None if self._kernel_sessions is None else self._kernel_sessions.session
         return session and session_budget(session, self.bridge.current_cell_id)
 
     def _command(self, session: str, command: dict[str, Any]) -> None:
-        self.interns().command(session, command)
+        self.kernel_sessions().command(session, command)
 
     def _status(self) -> dict[str, Any]:
-        return {"active": [] if self._interns is None else self._interns.active()}
+        return {"active": [] if self._kernel_sessions is None else self._kernel_sessions.active()}
 
     def _view(self) -> KernelView:
-        return self.interns().view()
+        return self.kernel_sessions().view()
 
 
 def load(ip: Any) -> None:
     """Register everything with a shell; loading twice is loading once."""
     if id(ip) in _LOADED:
         return
-    door = FrontDoor(ip)
-    ip.register_magics(door.magics)
-    ip.register_magics(JobMagics(ip, door.budget))
+    extension = Extension(ip)
+    ip.register_magics(extension.magics)
+    ip.register_magics(JobMagics(ip, extension.budget))
     # A cell magic with nothing below its line is a UsageError in IPython before it reaches us.
     ip.input_transformers_cleanup.append(empty_body)
     ip.Completer.custom_matchers.append(intern_matcher)
-    _LOADED[id(ip)] = door
+    _LOADED[id(ip)] = extension
     # A page that found nobody here, or the extension from before, asks again.
-    door.bridge.say(Ping())
+    extension.bridge.say(Ping())
 
 
 def unload(ip: Any) -> None:
     """Undo ``load``; a running session is stopped first."""
-    door = _LOADED.pop(id(ip), None)
-    if door is None:
+    extension = _LOADED.pop(id(ip), None)
+    if extension is None:
         return
-    door.close()
+    extension.close()
     for hooks, hook in (
         (ip.input_transformers_cleanup, empty_body),
         (ip.Completer.custom_matchers, intern_matcher),
-        (ip.configurables, door.magics),
+        (ip.configurables, extension.magics),
     ):
         if hook in hooks:
             hooks.remove(hook)

@@ -16,7 +16,7 @@ from mlintern_jupyter.options import MODES, OPTIONS, parse_default, parse_line, 
 if TYPE_CHECKING:
     from mlintern_jupyter.commands import Mode
     from mlintern_jupyter.config import Config
-    from mlintern_jupyter.session.wiring.kernel_sessions import Interns
+    from mlintern_jupyter.session.wiring.kernel_sessions import KernelSessions
 
 _OPTION = {option.name: option for option in OPTIONS}
 DEFAULTS = (
@@ -98,9 +98,12 @@ class InternMagics(Magics):
     ).tag(config=True)
 
     def __init__(
-        self, shell: Any, interns: Callable[[], Interns], open_panel: Callable[[], None]
+        self,
+        shell: Any,
+        kernel_sessions: Callable[[], KernelSessions],
+        open_panel: Callable[[], None],
     ) -> None:
-        self.interns = interns
+        self.kernel_sessions = kernel_sessions
         self.open_panel = open_panel
         self._cap: Mode = MODES[-1]
         super().__init__(shell)  # pyright: ignore[reportUnknownMemberType]
@@ -140,7 +143,7 @@ class InternMagics(Magics):
             print(usage_text())  # noqa: T201
             return
         source = f"%%intern {line}\n{cell}".rstrip()
-        self._show(self.interns().run_magic_cell(goal, cell, options, source))
+        self._show(self.kernel_sessions().run_magic_cell(goal, cell, options, source))
 
     @no_var_expand
     @line_magic("intern")
@@ -150,13 +153,13 @@ class InternMagics(Magics):
         if word == "help":
             print(verbs_text())  # noqa: T201
             return
-        interns = self.interns()
-        archive, verbs = interns.archive, interns.verbs
+        kernel_sessions = self.kernel_sessions()
+        archive, verbs = kernel_sessions.archive, kernel_sessions.verbs
         actions: dict[str, Callable[[str], Any]] = {
-            "": interns.status,
-            "status": interns.status,
-            "next": interns.next,
-            "skip": interns.skip,
+            "": kernel_sessions.status,
+            "status": kernel_sessions.status,
+            "next": kernel_sessions.next,
+            "skip": kernel_sessions.skip,
             "approve": verbs.approve,
             "refuse": verbs.refuse,
             "steer": verbs.steer,
@@ -167,7 +170,7 @@ class InternMagics(Magics):
             "continue": verbs.go_on,
             "stop": verbs.stop,
             "panel": lambda _: self.open_panel(),
-            "resume": interns.resume,
+            "resume": kernel_sessions.resume,
             "sessions": archive.sessions,
             "experiments": archive.experiments,
             "cost": archive.cost,

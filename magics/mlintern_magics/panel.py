@@ -18,7 +18,7 @@ from IPython.display import display
 from mlintern_jupyter.errors import InternError
 from mlintern_jupyter.session.readouts.page_view import session_view
 from mlintern_jupyter.session.readouts.questions import ask_text
-from mlintern_jupyter.session.wiring.kernel_sessions import Interns
+from mlintern_jupyter.session.wiring.kernel_sessions import KernelSessions
 
 HONEST = (
     "While a cell runs, this kernel hears a click only when the cell ends; `%intern stop` in a cell"
@@ -29,9 +29,9 @@ HONEST = (
 class Panel:
     """Status, the cell that waits, a box to steer, and buttons."""
 
-    def __init__(self, ip: Any, interns: Callable[[], Interns]) -> None:
+    def __init__(self, ip: Any, kernel_sessions: Callable[[], KernelSessions]) -> None:
         self._ip = ip
-        self._interns = interns
+        self._kernel_sessions = kernel_sessions
         self.status = widgets.HTML()
         self.pending = widgets.HTML()
         self.question = widgets.HTML()
@@ -43,9 +43,9 @@ class Panel:
         self.said = widgets.HTML()
         self.steer = widgets.Text(placeholder="tell the intern something", continuous_update=False)
         self.tell = self._button("Steer", self._steer)
-        self.stop = self._button("Stop", lambda interns: interns.verbs.stop())
+        self.stop = self._button("Stop", lambda kernel_sessions: kernel_sessions.verbs.stop())
         self.hold = self._button("Pause", self._pause_or_continue)
-        self.refresh = self._button("Refresh", lambda interns: "")
+        self.refresh = self._button("Refresh", lambda kernel_sessions: "")
         self.box = widgets.VBox(
             [
                 self.status,
@@ -73,9 +73,9 @@ class Panel:
 
     def draw(self) -> None:
         """Show how things stand now."""
-        interns = self._interns()
-        view = None if interns.session is None else session_view(interns.session)
-        self.status.value = _pre(interns.status())
+        kernel_sessions = self._kernel_sessions()
+        view = None if kernel_sessions.session is None else session_view(kernel_sessions.session)
+        self.status.value = _pre(kernel_sessions.status())
         waiting = view.pending if view is not None else ()
         asks = view.asks if view is not None and view.running else ()
         self._call = asks[0].call if asks else ""
@@ -89,35 +89,37 @@ class Panel:
         for control in (self.steer, self.tell, self.stop, self.hold):
             control.disabled = not working
 
-    def _button(self, label: str, act: Callable[[Interns], str]) -> widgets.Button:
+    def _button(self, label: str, act: Callable[[KernelSessions], str]) -> widgets.Button:
         button = widgets.Button(description=label)
         button.on_click(lambda _: self._do(act))
         return button
 
-    def _do(self, act: Callable[[Interns], str]) -> None:
+    def _do(self, act: Callable[[KernelSessions], str]) -> None:
         try:
-            said = act(self._interns())
+            said = act(self._kernel_sessions())
         except InternError as error:
             said = str(error)
         self.said.value = _pre(said)
         self.draw()
 
-    def _steer(self, interns: Interns) -> str:
-        said = interns.verbs.steer(self.steer.value.strip())
+    def _steer(self, kernel_sessions: KernelSessions) -> str:
+        said = kernel_sessions.verbs.steer(self.steer.value.strip())
         self.steer.value = ""
         return said
 
-    def _allow(self, interns: Interns) -> str:
-        return interns.verbs.answer(self._call, yes=True)
+    def _allow(self, kernel_sessions: KernelSessions) -> str:
+        return kernel_sessions.verbs.answer(self._call, yes=True)
 
-    def _refuse(self, interns: Interns) -> str:
-        said = interns.verbs.answer(self._call, yes=False, reason=self.reason.value.strip())
+    def _refuse(self, kernel_sessions: KernelSessions) -> str:
+        said = kernel_sessions.verbs.answer(self._call, yes=False, reason=self.reason.value.strip())
         self.reason.value = ""
         return said
 
-    def _pause_or_continue(self, interns: Interns) -> str:
-        session, verbs = interns.session, interns.verbs
-        return verbs.go_on() if session is not None and session.state.held else verbs.pause()
+    def _pause_or_continue(self, kernel_sessions: KernelSessions) -> str:
+        session, verbs = kernel_sessions.session, kernel_sessions.verbs
+        return (
+            verbs.go_on() if session is not None and session.state.pause_reason else verbs.pause()
+        )
 
     def _after_cell(self, _: Any) -> None:
         self.draw()

@@ -130,7 +130,7 @@ class Dispatch:
             if call.id in self.conversation().intended and not tool.resumes:
                 return ToolResult(UNKNOWN, {"effect": "unknown"}, ok=False)
             ruling = self.gate.judge(tool.terms(arguments), arguments)
-            grant = await self._leave(call, step, arguments, ruling)
+            grant = await self._grant(call, step, arguments, ruling)
             self.commit(
                 EffectIntended(
                     step, call.id, call.name, arguments, grant.sha256, ruling.sources, self.agent
@@ -150,7 +150,7 @@ class Dispatch:
                 ok=False,
             )
 
-    async def _leave(
+    async def _grant(
         self, call: ToolCall, step: int, arguments: dict[str, Any], ruling: Ruling
     ) -> Grant:
         """The grant for a call: from the rules, or from the person."""
@@ -159,16 +159,16 @@ class Dispatch:
         if ruling.verdict == "deny":
             raise ToolError(f"{call.name} was not allowed", why=ruling.why)
         terms = ruling.terms
-        asked = Asked(
+        question = Asked(
             step, call.id, terms.tool, arguments, tuple(sorted(terms.effects)), ruling.why,
             terms.price_usd, terms.visibility, ruling.sha256, ruling.sources, self.agent,
         )  # fmt: skip
-        self.commit(asked)
+        self.commit(question)
         self.signal(Activity(f"waiting for a yes to {terms.tool}"))
-        answered = await self.ask_person(asked)
+        answered = await self.ask_person(question)
         if not answered.yes:
             raise ToolError(f"the person refused {terms.tool}", why=answered.reason)
-        return self.gate.grant_answered(ruling, answered, asked)
+        return self.gate.grant_answered(ruling, answered, question)
 
     async def _in_time(
         self, tool: Tool, ctx: ToolContext, grant: Grant, arguments: dict[str, Any]

@@ -40,7 +40,7 @@ _EARLY = frozenset({"proposed", "running"})
 
 
 @dataclass
-class _OnItsWay:
+class _OpenCall:
     call: str
     guess: Seen
     came: Seen | None = None
@@ -63,7 +63,7 @@ class LoopWatch:
     """Strikes of loops that came this far and were left a few calls ago: there is less patience
     with them when they come back."""
     calls: deque[Seen] = field(default_factory=lambda: deque[Seen](maxlen=REMEMBERED))
-    on_their_way: list[_OnItsWay] = field(default_factory=list[_OnItsWay])
+    on_their_way: list[_OpenCall] = field(default_factory=list[_OpenCall])
     refused: list[str] = field(default_factory=list[str])
 
     def refusal(self, call: ToolCall) -> str | None:
@@ -78,7 +78,7 @@ class LoopWatch:
             self.went_on = True
             return f"Not carried out, because {loop.said()}. {self._instead(loop)}"
         guess = expected(call.name, call.arguments, before)
-        self.on_their_way.append(_OnItsWay(call.id, guess))
+        self.on_their_way.append(_OpenCall(call.id, guess))
         return None
 
     def saw(self, settled: EffectSettled, arguments: str) -> None:
@@ -93,7 +93,7 @@ class LoopWatch:
         elif not early:
             came = seen(settled, arguments)
             if item is None:
-                self.on_their_way.append(_OnItsWay(settled.call, came, came))
+                self.on_their_way.append(_OpenCall(settled.call, came, came))
             else:
                 item.came = came
         while self.on_their_way and (first := self.on_their_way[0].came):
@@ -181,7 +181,7 @@ class Guards:
     """What is said to the model when it goes wrong, and when it must come to an end."""
 
     plan: Callable[[], Sequence[dict[str, str]]]
-    closing: Callable[[], bool] = lambda: False
+    near_limit: Callable[[], bool] = lambda: False
     """Only the reserve for ending well is left of the budget."""
     wrap_up: str = WRAP_UP
     can_plan: bool = True
@@ -288,7 +288,7 @@ class Guards:
                 f"{times} calls of {tool} in a row did not work. Read what came back, look what"
                 f" {tool} takes, then try another way."
             )
-        if self.closing() and not self._closing_said:
+        if self.near_limit() and not self._closing_said:
             return "closing", self.wrap_up
         return None
 
@@ -299,7 +299,7 @@ class Guards:
                 " where it stops, and come to an end soon."
             )
         unfinished = [item["step"] for item in self.plan() if item.get("state") != "done"]
-        if unfinished and self._plan_said < PATIENCE and not self.closing():
+        if unfinished and self._plan_said < PATIENCE and not self.near_limit():
             return "unfinished plan", (
                 f"The plan still has open items, the first is {unfinished[0]!r}. Go on with it, or"
                 " update the plan to say why it is dropped."

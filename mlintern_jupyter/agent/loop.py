@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.doom import LoopGoesOn
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.model_calls import Asking
+from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.context.compaction import compacted
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.errors import ContextOverflow, ModelDown, Paused
@@ -29,7 +29,7 @@ REFUSALS = 2
 
 
 @dataclass(frozen=True)
-class InUse:
+class CurrentModel:
     """The model that is asked now, and the window made for it."""
 
     model: Model
@@ -40,12 +40,12 @@ class InUse:
 class Agent:
     """Everything one turn works with. The conversation itself is the fold over the ledger."""
 
-    in_use: Callable[[], Awaitable[InUse]]
+    in_use: Callable[[], Awaitable[CurrentModel]]
     """Asked before each step: the person may switch models while the turn runs."""
-    give_way: Callable[[str], bool]
+    use_fallback: Callable[[str], bool]
     """Let the fallback model take over, and say why; False if there is none."""
     toolbox: Toolbox
-    asking: Asking
+    asking: ModelCalls
     dispatch: Dispatch
     guards: Guards
     conversation: Callable[[], Conversation]
@@ -61,7 +61,7 @@ class Agent:
     """Set when the person spoke: lowered when what they said is about to be read."""
     going: asyncio.Event
     """Lowered while the turn is held."""
-    room_wanted: asyncio.Event
+    compaction_wanted: asyncio.Event
     """Set when the person asked for a compaction."""
     kind: CallKind = "main"
 
@@ -92,29 +92,29 @@ class Agent:
                 refusals += 1
                 if refusals > REFUSALS:
                     raise
-                await self.make_room(used.window, step, "refused")
+                await self.compact_now(used.window, step, "refused")
             except ModelDown as down:
-                if not self.give_way(down.what):
+                if not self.use_fallback(down.what):
                     raise
 
-    async def ask_once(self, used: InUse, step: int) -> Reply:
+    async def ask_once(self, used: CurrentModel, step: int) -> Reply:
         """One model call with what fits into its window."""
         window, talk, tools = used.window, self.conversation(), self.toolbox.specs()
         view = window.view(talk.messages, tools, talk.layout)
         passing = self.status(window, window.tokens(view))
         view = window.view(talk.messages, tools, talk.layout, passing)
         if window.full(view):
-            await self.make_room(window, step, "full")
-        elif self.room_wanted.is_set():
+            await self.compact_now(window, step, "full")
+        elif self.compaction_wanted.is_set():
             with contextlib.suppress(Paused):  # it is as short as it can be: no reason to stop
-                await self.make_room(window, step, "asked")
-        self.room_wanted.clear()
+                await self.compact_now(window, step, "asked")
+        self.compaction_wanted.clear()
         view = window.view(talk.messages, tools, talk.layout, passing)
         reply = await self.asking.ask(used.model, view, window.tokens(view), step, self.kind)
         window.reported(view, reply.usage.input_tokens)
         return reply
 
-    async def make_room(self, window: Window, step: int, why: str) -> None:
+    async def compact_now(self, window: Window, step: int, why: str) -> None:
         """Show old steps shorter. Raises ``Paused`` when that cannot make enough room."""
         self.asking.signal(Activity("making room in the window"))
         talk = self.conversation()
@@ -138,7 +138,7 @@ class Agent:
         try:
             nudge = self.guards.nudge(reply)
         except LoopGoesOn as error:
-            if not self.give_way(error.what):
+            if not self.use_fallback(error.what):
                 raise
             self.guards.fresh()
             nudge = ("loop", f"{error.what}. {error.why} Take another way.")

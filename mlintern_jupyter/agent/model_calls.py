@@ -15,7 +15,7 @@ from mlintern_jupyter.usage import CallKind, Usage
 
 
 @dataclass
-class Asking:
+class ModelCalls:
     """Asks models for one agent, on one budget."""
 
     budget: Budget
@@ -48,9 +48,9 @@ class Asking:
         self.signal(Activity(f"asking {model.name}"))
         started = time.monotonic()
 
-        def settle(usage: Usage, *, replied: bool) -> None:
+        def charge(usage: Usage, *, replied: bool) -> None:
             cost = cost_usd(model, usage)
-            self.budget.settle(reserved, usage, cost, replied=replied)
+            self.budget.charge(reserved, usage, cost, replied=replied)
             seconds = time.monotonic() - started
             self.commit(Settled(step, usage, cost, seconds, replied, self.agent, kind))
 
@@ -58,11 +58,11 @@ class Asking:
             reply = await model.complete(view, lambda text: self._show(step, kind, text))
         except TurnError as error:
             if error.charged is None:
-                self.budget.settle(reserved, None, None)
+                self.budget.charge(reserved, None, None)
             else:
-                settle(error.charged, replied=False)
+                charge(error.charged, replied=False)
             raise
-        reply = self._with_own_ids(reply, step)
+        reply = self._with_unique_ids(reply, step)
         if kind != "compaction":
             self.commit(
                 Replied(
@@ -70,10 +70,10 @@ class Asking:
                     self.agent,
                 )
             )  # fmt: skip
-        settle(reply.usage + reply.dropped, replied=True)
+        charge(reply.usage + reply.dropped, replied=True)
         return reply
 
-    def _with_own_ids(self, reply: Reply, step: int) -> Reply:
+    def _with_unique_ids(self, reply: Reply, step: int) -> Reply:
         """No two calls of a session share an id: some servers begin anew with each reply."""
         calls = [
             replace(call, id=f"{self.agent or 's'}-{step}-{at}") if self.known(call.id) else call

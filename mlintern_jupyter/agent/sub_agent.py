@@ -38,7 +38,7 @@ _BLOCK = re.compile(r"```json[ \t]*\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Found:
+class AgentResult:
     """What a sub-agent answers."""
 
     text: str
@@ -94,7 +94,7 @@ class Cap:
             raise LimitReached("cost", used=limits.usd - left.usd, allowed=limits.usd, unit="USD")
 
 
-async def run_sub_agent(agent: Agent, cap: Cap) -> Found:
+async def run_sub_agent(agent: Agent, cap: Cap) -> AgentResult:
     """Work on the task in the conversation, or go on with it after an interruption.
 
     Args:
@@ -104,24 +104,24 @@ async def run_sub_agent(agent: Agent, cap: Cap) -> Found:
     Raises:
         TurnError: it cannot go on now, but later: the model is down, the record cannot be written.
     """
-    said = _said_already(agent.conversation())
+    said = _earlier_findings(agent.conversation())
     if said is not None:
         return said
     try:
-        return found(await agent.run_turn(), "completed")
+        return agent_result(await agent.run_turn(), "completed")
     except (LimitReached, LoopGoesOn) as end:
         reason = end.what
     except ModelFailed as error:
-        return found(so_far(agent.conversation()), "failed", error.what)
+        return agent_result(so_far(agent.conversation()), "failed", error.what)
     cap.lifted = True
     try:
         text = await _findings(agent)
     except (LimitReached, ModelFailed):
         text = ""
-    return found(text or so_far(agent.conversation()), "limit", reason)
+    return agent_result(text or so_far(agent.conversation()), "limit", reason)
 
 
-def found(text: str, outcome: Outcome, reason: str = "") -> Found:
+def agent_result(text: str, outcome: Outcome, reason: str = "") -> AgentResult:
     """An answer, with the rows of its last JSON block taken out of its text."""
     rows: tuple[dict[str, Any], ...] = ()
     blocks = list(_BLOCK.finditer(text))
@@ -129,7 +129,7 @@ def found(text: str, outcome: Outcome, reason: str = "") -> Found:
         rows = _rows(blocks[-1][1])
         if rows:
             text = text[: blocks[-1].start()].rstrip() + text[blocks[-1].end() :].rstrip()
-    return Found(_clipped(text.strip()), outcome, reason, rows)
+    return AgentResult(_clipped(text.strip()), outcome, reason, rows)
 
 
 def so_far(conversation: Conversation) -> str:
@@ -158,16 +158,16 @@ async def _findings(agent: Agent) -> str:
     return reply.text
 
 
-def _said_already(conversation: Conversation) -> Found | None:
+def _earlier_findings(conversation: Conversation) -> AgentResult | None:
     """The answer, if only the end was not written down before an interruption."""
     messages = conversation.messages
-    asked = [at for at, message in enumerate(messages) if _asks_for_findings(message)]
-    if asked and any(m.role == "assistant" for m in messages[asked[-1] :]):
-        last = next(m for m in messages[asked[-1] :] if m.role == "assistant")
-        return found(last.text or so_far(conversation), "limit", "it came to its cap")
+    requests = [at for at, message in enumerate(messages) if _asks_for_findings(message)]
+    if requests and any(m.role == "assistant" for m in messages[requests[-1] :]):
+        last = next(m for m in messages[requests[-1] :] if m.role == "assistant")
+        return agent_result(last.text or so_far(conversation), "limit", "it came to its cap")
     last = messages[-1]
     if last.role == "assistant" and not last.calls:
-        return found(last.text, "completed")
+        return agent_result(last.text, "completed")
     return None
 
 

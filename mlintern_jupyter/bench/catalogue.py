@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mlintern_jupyter.bench.task import Task, open_task, shelf
+from mlintern_jupyter.bench.task import Task, built_in_tasks, open_task
 from mlintern_jupyter.errors import UsageError
 
 _REAL = Path(__file__).parent / "real"
@@ -122,7 +122,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Real:
+class PublicBenchmark:
     """One public benchmark, as its file under ``bench/real`` describes it."""
 
     name: str
@@ -153,7 +153,7 @@ class Benchmark:
     kind: Kind
     needs: Needs
     task: Task | None = None
-    real: Real | None = None
+    real: PublicBenchmark | None = None
 
     @property
     def chance(self) -> float:
@@ -168,7 +168,7 @@ class Benchmark:
 
 def names() -> tuple[str, ...]:
     """Every name that can be improved, the embedded ones first."""
-    return (*shelf(), *sorted(_files()))
+    return (*built_in_tasks(), *sorted(_files()))
 
 
 def find(name: str | Path) -> Benchmark:
@@ -179,7 +179,7 @@ def find(name: str | Path) -> Benchmark:
             is broken; says which field of which file.
     """
     text = str(name).strip()
-    embedded = {entry.casefold(): entry for entry in shelf()}
+    embedded = {entry.casefold(): entry for entry in built_in_tasks()}
     if text.casefold() in embedded:
         return _from_task(open_task(embedded[text.casefold()]), "embedded")
     wanted = _folded(text)
@@ -193,7 +193,7 @@ def find(name: str | Path) -> Benchmark:
     raise _unknown(text)
 
 
-def read(path: Path) -> Real:
+def read(path: Path) -> PublicBenchmark:
     """Read and check one description.
 
     Raises:
@@ -204,7 +204,7 @@ def read(path: Path) -> Real:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", why=str(error)) from error
     try:
-        return cast("Real", _value(Real, table, ""))
+        return cast("PublicBenchmark", _value(PublicBenchmark, table, ""))
     except ValueError as error:
         raise UsageError(
             f"{path} does not describe a benchmark",
@@ -247,7 +247,7 @@ def _describe(task: Task) -> str:
     )
 
 
-def _describe_real(real: Real) -> str:
+def _describe_real(real: PublicBenchmark) -> str:
     data = real.data
     revision = data.revision or f"not pinned yet ({data.revision_note})"
     lines = [

@@ -28,27 +28,27 @@ from mlintern_jupyter.errors import UsageError
 __all__ = [
     "Item",
     "ItemSplit",
-    "Limits",
     "Task",
     "TaskFiles",
+    "TaskLimits",
+    "built_in_tasks",
     "items_sha256",
     "load_items",
     "load_rows",
     "materialise",
     "open_task",
     "render",
-    "shelf",
 ]
 
 ItemSplit = Literal["dev", "heldout"]
 
-_SHELF = Path(__file__).parent
+_TASKS = Path(__file__).parent
 _DESCRIPTION = "task.toml"
 _MODEL_FOLDER = "base"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TaskLimits:
     """What one training may use, so that results do not depend on the machine's load."""
 
     train_steps: int
@@ -83,7 +83,7 @@ class Task:
     """The columns that say what is asked: what a check for contamination compares."""
     contamination: str
     """In words, what training data must not contain."""
-    limits: Limits
+    limits: TaskLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,9 @@ class TaskFiles:
     """A `task.toml` that makes the folder a benchmark of its own, without held-out items."""
 
 
-def shelf() -> tuple[str, ...]:
+def built_in_tasks() -> tuple[str, ...]:
     """Return the names of the benchmarks that ship with the package."""
-    found = _SHELF.glob(f"*/*/{_DESCRIPTION}")
+    found = _TASKS.glob(f"*/*/{_DESCRIPTION}")
     return tuple(sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in found))
 
 
@@ -121,12 +121,12 @@ def open_task(name_or_path: str | Path) -> Task:
         UsageError: There is no such task, or its `task.toml` is not complete.
     """
     text = str(name_or_path)
-    folder = _SHELF / text if text in shelf() else Path(text).expanduser()
+    folder = _TASKS / text if text in built_in_tasks() else Path(text).expanduser()
     if not (folder / _DESCRIPTION).is_file():
         raise UsageError(
             f"no benchmark named {text}",
             why=f"it is not on the shelf and {folder} has no {_DESCRIPTION}",
-            do=f"use one of {', '.join(shelf())}, or the path of a benchmark folder",
+            do=f"use one of {', '.join(built_in_tasks())}, or the path of a benchmark folder",
         )
     return _parse(folder.resolve())
 
@@ -179,7 +179,7 @@ def _parse(folder: Path) -> Task:
         "folder": folder,
         "base_model": _locate_model(folder, fields["base_model"]),
         "question_columns": tuple(str(column) for column in fields["question_columns"]),
-        "limits": Limits(**limits),
+        "limits": TaskLimits(**limits),
     }
     return Task(**{**fields, **resolved})
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mlintern_jupyter.compute.local import job_folder
 from mlintern_jupyter.compute.local.backend import LocalBackend
-from mlintern_jupyter.compute.local.job_folder import Terms
+from mlintern_jupyter.compute.local.job_folder import JobTerms
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.jobs import JobSpec, JobStatus
 
@@ -40,7 +40,7 @@ class SessionBudget:
     """Its limit less what its model calls cost; jobs are subtracted here. ``None``: not known."""
 
 
-def terms_for(spec: JobSpec, usd_per_hour: float | None, problem: str = "") -> Terms:
+def terms_for(spec: JobSpec, usd_per_hour: float | None, problem: str = "") -> JobTerms:
     """What a job may cost, and whether it is held for a yes to that.
 
     Args:
@@ -58,7 +58,7 @@ def terms_for(spec: JobSpec, usd_per_hour: float | None, problem: str = "") -> T
                 why="a smoke runs in this kernel at once and cannot be held",
                 do="use --on local, or leave --max-usd out",
             )
-        return Terms()
+        return JobTerms()
     if usd_per_hour is None:
         raise UsageError(
             "what an hour of this machine costs is not known, so no job is started",
@@ -66,7 +66,7 @@ def terms_for(spec: JobSpec, usd_per_hour: float | None, problem: str = "") -> T
             do="correct usd_per_hour in the configuration file and run this cell again",
         )
     if usd_per_hour == 0 and spec.max_usd is None:
-        return Terms()
+        return JobTerms()
     line = f"%%job {spec.name} --on {spec.on}"
     rate = f"this machine costs {dollars(usd_per_hour)} an hour"
     if spec.timeout_s is None:
@@ -91,13 +91,13 @@ def terms_for(spec: JobSpec, usd_per_hour: float | None, problem: str = "") -> T
             why=f"{rate}, times --timeout",
             do="lower --timeout, or raise --max-usd",
         )
-    return Terms(usd_per_hour, quote, held=True)
+    return JobTerms(usd_per_hour, quote, held=True)
 
 
 def submit(
     backend: LocalBackend,
     spec: JobSpec,
-    terms: Terms,
+    terms: JobTerms,
     *,
     again: bool = False,
     budget: SessionBudget | None = None,
@@ -201,7 +201,9 @@ def dollars(usd: float) -> str:
     return f"${usd:.2f}" if usd >= 0.005 or usd == 0 else f"${usd:.2g}"
 
 
-def _hold_budget(backend: LocalBackend, spec: JobSpec, terms: Terms, budget: SessionBudget) -> None:
+def _hold_budget(
+    backend: LocalBackend, spec: JobSpec, terms: JobTerms, budget: SessionBudget
+) -> None:
     quote = terms.quote_usd or 0.0
     if budget.usd is None:
         raise UsageError(
@@ -254,7 +256,7 @@ def _spec(folder: Path) -> JobSpec:
     )
 
 
-def _same(folder: Path, spec: JobSpec, terms: Terms) -> bool:
+def _same(folder: Path, spec: JobSpec, terms: JobTerms) -> bool:
     said = job_folder.read_json(folder / job_folder.SPEC) or {}
     now = (spec.timeout_s, spec.max_usd, terms.usd_per_hour, terms.quote_usd)
     held = (said.get(n) for n in ("timeout_s", "max_usd", "usd_per_hour", "quote_usd"))

@@ -52,18 +52,18 @@ def material_of(
     most = rest * 3 // 4
     each = max(LEAST_PER_MESSAGE, min(MOST_PER_MESSAGE, most // max(1, len(messages))))
     names = {call.id: call.name for message in messages for call in message.calls}
-    told: list[str] = []
+    lines: list[str] = []
     cut = len(messages)
     while cut:
-        text = _told(messages[cut - 1], numbers[cut - 1], names, each)
+        text = _line_of(messages[cut - 1], numbers[cut - 1], names, each)
         most -= len(text) + 1
         if most < 0:
             break
-        told.append(text)
+        lines.append(text)
         cut -= 1
-    left = rest - sum(len(text) + 1 for text in told) - 10
+    left = rest - sum(len(text) + 1 for text in lines) - 10
     short = without_model("", messages[:cut], numbers[:cut], left) if cut else ""
-    return f"{head}Steps:\n{chr(10).join([*([short] if short else []), *told[::-1]])}"[:limit]
+    return f"{head}Steps:\n{chr(10).join([*([short] if short else []), *lines[::-1]])}"[:limit]
 
 
 def without_model(
@@ -79,7 +79,7 @@ def without_model(
     return "\n".join(part for part in (prose, _merged(ours, max_chars - len(prose) - 1)) if part)
 
 
-def _told(message: Message, step: int, names: Mapping[str, str], limit: int) -> str:
+def _line_of(message: Message, step: int, names: Mapping[str, str], limit: int) -> str:
     if message.role == "assistant":
         calls = "".join(f"\ncalls {c.name} {head_of(c.arguments, limit)}" for c in message.calls)
         return f"step {step}: {head_of(message.text, limit)}{calls}"

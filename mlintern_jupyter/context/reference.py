@@ -56,7 +56,7 @@ def head_of(text: str, limit: int, way: str = "") -> str:
     return f"{text[:limit].rstrip()} [{len(text):,} characters{f': {way}' if way else ''}]"
 
 
-def way_to(call: str | None) -> str:
+def how_to_read(call: str | None) -> str:
     """How the model reads a call and its result whole."""
     return f'recall(call="{call}")'
 
@@ -109,15 +109,15 @@ def _call(call: ToolCall) -> ToolCall:
         return replace(call, arguments=_left_out(call))
     if not isinstance(given, dict):
         return replace(call, arguments=_left_out(call))
-    short = _json(_shortened(given, way_to(call.id)))
+    short = _json(_shortened(given, how_to_read(call.id)))
     if len(short) > 4 * ARGUMENTS:
         names = list(cast("dict[str, Any]", given))[:ITEMS]
-        short = _json({name[:ARGUMENT]: f"[{way_to(call.id)}]" for name in names})
+        short = _json({name[:ARGUMENT]: f"[{how_to_read(call.id)}]" for name in names})
     return replace(call, arguments=short)
 
 
 def _left_out(call: ToolCall) -> str:
-    return _json({"left_out": head_of(call.arguments, ARGUMENT, way_to(call.id))})
+    return _json({"left_out": head_of(call.arguments, ARGUMENT, how_to_read(call.id))})
 
 
 def _shortened(value: Any, way: str, depth: int = 0) -> Any:
@@ -152,7 +152,7 @@ def _result(message: Message) -> str:
         first = "(facts only)"
     shown = first if len(first) <= FIRST_LINE else f"{first[:FIRST_LINE].rstrip()}..."
     cell = facts.get("cell")
-    way = way_to(message.call_id)
+    way = how_to_read(message.call_id)
     if isinstance(cell, str) and cell:
         way += f" or read_notebook(cell_id={json.dumps(cell)})"
     return "\n".join(part for part in (f"{shown} [{len(text):,} characters: {way}]", line) if part)

@@ -26,15 +26,15 @@ from mlintern_jupyter.errors import InternError, Interrupted, UsageError
 from mlintern_jupyter.events import OwnCellRan
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
 from mlintern_jupyter.hosts.cell_owner import CellOwner, Ended
-from mlintern_jupyter.hosts.cell_refusal import Gate
+from mlintern_jupyter.hosts.cell_refusal import CellRefuser
 from mlintern_jupyter.hosts.leader import Leader
 from mlintern_jupyter.hosts.outbox import Outbox
 from mlintern_jupyter.hosts.person_cells import (
-    WaitingLine,
+    ExecutionQueue,
+    addresses_the_intern,
     begins_a_turn,
     first_line,
     names_bound,
-    speaks_to_the_intern,
 )
 from mlintern_jupyter.hosts.replies import Answers, sent_at
 from mlintern_jupyter.hosts.running_cell import Running, awaits, how_it_ended
@@ -59,7 +59,7 @@ def _no_view() -> KernelView | None:
     return None
 
 
-def _not_told(running: bool) -> None:
+def _ignore(running: bool) -> None:
     pass
 
 
@@ -100,7 +100,7 @@ class Bridge:
     ) -> None:
         self.local: LocalPeer | None = None
         """Set where nobody answered: it hears what a page would."""
-        self.on_intern_cell: Callable[[bool], None] = _not_told
+        self.on_intern_cell: Callable[[bool], None] = _ignore
         """Told on the main thread before the code of a session's cell runs (True), and when it
         ended, however it did (False)."""
         self._ip = ip
@@ -110,11 +110,11 @@ class Bridge:
         self._open = True
         self._hosts: tuple[CellOwner, ...] = ()
         self._running: Running | None = None
-        self._told: list[Running] = []
-        self._line = WaitingLine()
+        self._notified: list[Running] = []
+        self._line = ExecutionQueue()
         self._queued: deque[OwnCellRan] = deque(maxlen=_QUEUED_KEPT)
-        self._ran_as_asked: dict[str, float] = {}
-        self._gate = Gate()
+        self._ran_as_requested: dict[str, float] = {}
+        self._gate = CellRefuser()
         self._outbox = Outbox(self._send)
         self._leader = Leader(lambda tab: self.say(Leads(tab)))
         self._answers = Answers(
@@ -281,16 +281,18 @@ class Bridge:
             self._tap.capture = capture
         if owner is not None:
             self._gate.closed_by = self._start(owner, self._running)
-            self._look_when_idle(self._running)
+            self._check_when_idle(self._running)
         elif begins_a_turn(source):
             self._queued.clear()
 
     def _start(self, owner: CellOwner, cell: Running) -> InternError | None:
         """Record the start of a session's cell; why it must not run, if so."""
-        asked = self._outbox.forget_run(cell.cell_id)
-        if asked:
-            self._ran_as_asked[cell.cell_id] = time()
-        elif self._line.sent_before(cell.client, cell.sent, self._ran_as_asked.get(cell.cell_id)):
+        requested = self._outbox.forget_run(cell.cell_id)
+        if requested:
+            self._ran_as_requested[cell.cell_id] = time()
+        elif self._line.sent_before(
+            cell.client, cell.sent, self._ran_as_requested.get(cell.cell_id)
+        ):
             # The page that was to run it was reloaded, or another took over, before it began.
             return UsageError(
                 "the intern asked for it once, and it ran already",
@@ -298,8 +300,8 @@ class Bridge:
                 do="run it again if you want it twice",
             )
         try:
-            owner.cell_starts(cell.cell_id, cell.source, asked=asked)
-            self._told.append(cell)
+            owner.cell_starts(cell.cell_id, cell.source, requested=requested)
+            self._notified.append(cell)
             self.on_intern_cell(True)
         except InternError as error:
             return error
@@ -310,17 +312,17 @@ class Bridge:
 
     def _tell_ended(self, cell: Running | None = None) -> None:
         """Say that a cell ended, or every one of which only the start was said."""
-        for told in [c for c in self._told if cell is None or c is cell]:
+        for notified in [c for c in self._notified if cell is None or c is cell]:
             self.on_intern_cell(False)
-            self._told.remove(told)
+            self._notified.remove(notified)
 
-    def _look_when_idle(self, cell: Running) -> None:
+    def _check_when_idle(self, cell: Running) -> None:
         """Somebody waits for its end, and a second interrupt may reach IPython before our hook."""
         if self._session is not None and not awaits(self._ip, cell.source):
             # Code without ``await`` holds the loop until it ends.
-            asyncio.get_running_loop().call_soon(self._look_whether_lost, cell)
+            asyncio.get_running_loop().call_soon(self._check_whether_lost, cell)
 
-    def _look_whether_lost(self, cell: Running) -> None:
+    def _check_whether_lost(self, cell: Running) -> None:
         inner = self._running
         while inner is not None and inner is not cell:
             inner = inner.outer
@@ -368,14 +370,14 @@ class Bridge:
             running.owner.cell_ended(running.cell_id, ended)
         elif begins_a_turn(running.source):
             self._line.intern_began(time())
-        elif not speaks_to_the_intern(running.source):
-            self._own_cell_ran(running, state)
+        elif not addresses_the_intern(running.source):
+            self._person_cell_ran(running, state)
 
-    def _own_cell_ran(self, running: Running, state: CellState) -> None:
+    def _person_cell_ran(self, running: Running, state: CellState) -> None:
         names = names_bound(getattr(running.info, "transformed_cell", None) or running.source)
         queued = self._line.stood(running.client, running.sent)
         fact = OwnCellRan(running.cell_id, first_line(running.source), state, names, queued)
-        taken = [host.own_cell_ran(fact) for host in self._hosts]
+        taken = [host.person_cell_ran(fact) for host in self._hosts]
         if queued and not any(taken):
             self._queued.append(fact)
             # A turn that was opened meanwhile has looked before this was there.

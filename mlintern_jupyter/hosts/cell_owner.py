@@ -36,7 +36,7 @@ class CellOwner(Protocol):
         """Whether the cell is one of its proposals, or its magic cell."""
         ...
 
-    def cell_starts(self, cell_id: str, source: str, *, asked: bool) -> None:
+    def cell_starts(self, cell_id: str, source: str, *, requested: bool) -> None:
         """A cell it owns is about to run, by request (``asked``) or by the person's hand.
 
         Raises ``InternError`` when the code must not run.
@@ -47,7 +47,7 @@ class CellOwner(Protocol):
         """A cell it owns ran."""
         ...
 
-    def own_cell_ran(self, fact: OwnCellRan) -> bool:
+    def person_cell_ran(self, fact: OwnCellRan) -> bool:
         """A cell nobody proposed ran; whether a turn is open, so that it was taken."""
         ...
 

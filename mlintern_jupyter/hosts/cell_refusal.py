@@ -20,7 +20,7 @@ class CellRefused(InputRejected):
         return str(self).splitlines()
 
 
-class Gate:
+class CellRefuser:
     """An AST transformer that rejects the next cell once it is closed."""
 
     def __init__(self) -> None:

@@ -60,6 +60,6 @@ def replaces_cells(front: FrontEnd) -> bool:
     return front in {"vscode", "jupyter"}
 
 
-def lasting_cell_id(cell_id: str) -> str:
+def permanent_cell_id(cell_id: str) -> str:
     """The cell's id if it is one the notebook file keeps; VS Code numbers cells anew each time."""
     return "" if cell_id.startswith(_VSCODE) else cell_id

@@ -24,7 +24,7 @@ from mlintern_jupyter.cells import SETTLED, CellView, NewCell
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.capture import Capture
-from mlintern_jupyter.hosts.person_cells import first_line, speaks_to_the_intern
+from mlintern_jupyter.hosts.person_cells import addresses_the_intern, first_line
 from mlintern_jupyter.hosts.running_cell import awaits
 from mlintern_jupyter.wire import (
     CellNotRun,
@@ -49,7 +49,7 @@ STOPPED_WAITING = (
 )
 _MARKER = re.compile(r"\s*# intern (?P<session>\S+) (?P<cell>[\w-]+)(?= ·|\s|$)[^\n]*(\n|$)")
 _WHY_LIMIT = 80
-_LOOK_AGAIN_S = 0.2
+_RECHECK_S = 0.2
 """A turn can end without a word to a peer (a record that cannot be written)."""
 _MODE_DECIDES_S = 10.0
 """After its insertion it is said whether a cell runs by itself, on a slow disk after seconds; then
@@ -64,7 +64,7 @@ class _Cell:
     why: str = ""
     shown: bool = False
     """Markdown that was displayed."""
-    asked: bool = False
+    requested: bool = False
     """It runs without a person: inside the next ``%intern next``."""
     settled: bool = False
     since: float = 0.0
@@ -119,7 +119,7 @@ class StepPeer:
 
     # the main thread --------------------------------------------------------------------------
 
-    def step(self, ended: Callable[[], bool], held: Callable[[], bool]) -> str:
+    def step(self, ended: Callable[[], bool], is_paused: Callable[[], bool]) -> str:
         """Wait for the intern, show what it wrote, and offer or run what it proposes next.
 
         Returns one line for the person; empty when the turn ended or is held, so that nothing
@@ -129,12 +129,12 @@ class StepPeer:
         said = False
         try:
             while True:
-                said = self._wait(ended, held, said=said)
+                said = self._wait(ended, is_paused, said=said)
                 for cell in self._take_markdown():
                     self._show(cell.cell.source)
                 if ended():
                     return ""
-                mine = self._first(lambda c: c.asked and not self._awaits(c))
+                mine = self._first(lambda c: c.requested and not self._awaits(c))
                 if mine is not None:
                     if not self._run(mine):
                         return STOPPED_WAITING
@@ -146,7 +146,7 @@ class StepPeer:
                         f"{offered.cell.mark.kind} is proposed in the next cell: run it, edited or"
                         " not, or `%intern skip [reason]`; then `%intern next` again"
                     )
-                if held():
+                if is_paused():
                     return ""
         except KeyboardInterrupt:
             return STOPPED_WAITING
@@ -155,7 +155,7 @@ class StepPeer:
 
     def skip(self, reason: str) -> str:
         """Refuse the code cell that waits. Raises UsageError when none does."""
-        cell = self._first(lambda c: not c.asked or self._awaits(c))
+        cell = self._first(lambda c: not c.requested or self._awaits(c))
         if cell is None:
             raise UsageError(
                 "no proposed cell waits",
@@ -167,17 +167,19 @@ class StepPeer:
             self._settle(cell.cell.id)
         return f"skipped: {cell.cell.mark.kind} `{first_line(cell.cell.source)}`; {NEXT}"
 
-    def _wait(self, ended: Callable[[], bool], held: Callable[[], bool], *, said: bool) -> bool:
+    def _wait(
+        self, ended: Callable[[], bool], is_paused: Callable[[], bool], *, said: bool
+    ) -> bool:
         """Wait for something to do; whether the person was told of it, which once is enough."""
         while True:
             with self._lock:
-                if self._something() or ended() or held():
+                if self._something() or ended() or is_paused():
                     return said
             if not said:
                 said = True
                 print(WAITING, flush=True)  # noqa: T201
             with contextlib.suppress(queue.Empty):
-                self._news.get(timeout=_LOOK_AGAIN_S)
+                self._news.get(timeout=_RECHECK_S)
 
     def _take_markdown(self) -> list[_Cell]:
         with self._lock:
@@ -192,13 +194,13 @@ class StepPeer:
 
     def _something(self) -> bool:
         return any(
-            _to_show(c) or (_waits(c) and (c.asked or self._is_the_persons(c)))
+            _to_show(c) or (_waits(c) and (c.requested or self._is_the_persons(c)))
             for c in self._cells.values()
         )
 
     def _is_the_persons(self, cell: _Cell) -> bool:
         """Whether only a person will run it, or it waited long enough to be theirs."""
-        if cell.asked:
+        if cell.requested:
             return self._awaits(cell)
         old = monotonic() - cell.since > _MODE_DECIDES_S
         return old or cell.cell.id in self._bridge.wanted()
@@ -239,7 +241,7 @@ class StepPeer:
         elif isinstance(message, UpdateCell) and message.cell_id in self._cells:
             self._update(message)
         elif isinstance(message, RunCell) and message.cell_id in self._cells:
-            self._cells[message.cell_id] = replace(self._cells[message.cell_id], asked=True)
+            self._cells[message.cell_id] = replace(self._cells[message.cell_id], requested=True)
         elif isinstance(message, RemoveCell):
             self._cells.pop(message.cell_id, None)
         elif isinstance(message, FactSaid):
@@ -278,7 +280,7 @@ class StepPeer:
             if claimed is not None and claimed[0] in mine:
                 cell = mine[claimed[0]]
                 views[cell.id] = replace(_view(cell), source=claimed[1])
-            elif source.strip() and not speaks_to_the_intern(source):
+            elif source.strip() and not addresses_the_intern(source):
                 views[f"in-{number}"] = CellView(f"in-{number}", "code", source)
         rest = (_view(cell) for cell in mine.values() if cell.id not in views)
         return (*views.values(), *rest)

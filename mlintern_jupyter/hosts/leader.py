@@ -39,7 +39,7 @@ class Leader:
         return tab in {"", self._tab}
 
     @property
-    def alone(self) -> bool:
+    def is_only_page(self) -> bool:
         """Whether no page is left that said hello and not goodbye."""
         return not self._tab_of
 
@@ -56,7 +56,7 @@ class Leader:
                 self._lead(tab)
             self._hear(tab)
 
-    def asked(self, tab: str, *, at_work: bool) -> None:
+    def status_requested(self, tab: str, *, at_work: bool) -> None:
         """A page asked for the status: a sign of life.
 
         While a session is at work pages ask every other second, and a follower takes the place of

@@ -20,7 +20,7 @@ def first_line(source: str) -> str:
     return (code or lines or [""])[0][:_LINE_LIMIT]
 
 
-def speaks_to_the_intern(source: str) -> bool:
+def addresses_the_intern(source: str) -> bool:
     """Whether a cell is a ``%%intern`` or ``%intern`` line, which is no work of the person."""
     return _TO_THE_INTERN.match(first_line(source)) is not None
 
@@ -55,7 +55,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
         yield from _bound(child)
 
 
-class WaitingLine:
+class ExecutionQueue:
     """Which cells stood in line when the intern was started: a Run All sends them all at once.
 
     A cell's request says when it was sent, by the clock of its client. That clock is read against

@@ -19,7 +19,7 @@ from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.hosts.cell_owner import CellOwner
 from mlintern_jupyter.hosts.leader import Leader
 from mlintern_jupyter.hosts.outbox import Outbox, plain
-from mlintern_jupyter.hosts.person_cells import WaitingLine
+from mlintern_jupyter.hosts.person_cells import ExecutionQueue
 from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import WIRE_VERSION
 
@@ -43,7 +43,7 @@ class Answers:
         *,
         outbox: Outbox,
         leader: Leader,
-        line: WaitingLine,
+        line: ExecutionQueue,
         hosts: Callable[[], tuple[CellOwner, ...]],
         on_command: Callable[[str, dict[str, Any]], None],
         status: Callable[[], dict[str, Any]],
@@ -82,7 +82,7 @@ class Answers:
         if kind == "hello":
             return self._greet(message, client)
         if kind == "status":
-            return self._standing(message)
+            return self._status_reply(message)
         if kind == "command":
             self._on_command(message["session"], message["command"])
         elif kind == "cells":
@@ -112,7 +112,7 @@ class Answers:
         )
         status = None
         if message.get("whole"):
-            status = {"ok": True, "boot": self._outbox.boot, **self._standing(message)}
+            status = {"ok": True, "boot": self._outbox.boot, **self._status_reply(message)}
         return {
             "wire": WIRE_VERSION,
             "seq": last,
@@ -122,21 +122,21 @@ class Answers:
             "status": status,
         }
 
-    def _standing(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _status_reply(self, message: dict[str, Any]) -> dict[str, Any]:
         # Read in this order: what a session says before it ends is numbered below ``seq``, and
         # the view is not older than ``seq``.
         wanted = [cell for host in self._hosts() for cell in host.wanted()]
-        standing = {"wanted": wanted, **self._status(), "seq": self._outbox.last}
+        status = {"wanted": wanted, **self._status(), "seq": self._outbox.last}
         tab = message.get("tab", "")
-        self._leader.asked(tab, at_work=bool(standing["active"]))
+        self._leader.status_requested(tab, at_work=bool(status["active"]))
         view = self._view() if message.get("whole") else None
-        standing["leads"] = self._leader.leads(tab)
-        standing["view"] = None if view is None else plain(asdict(view))
-        return standing
+        status["leads"] = self._leader.leads(tab)
+        status["view"] = None if view is None else plain(asdict(view))
+        return status
 
     def _part(self, tab: str) -> None:
         self._leader.bye(tab)
-        if self._leader.alone:
+        if self._leader.is_only_page:
             self.peer = None
 
     def _not_run(self, message: dict[str, Any]) -> None:

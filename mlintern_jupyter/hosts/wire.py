@@ -51,13 +51,13 @@ class _Cell:
     settled: asyncio.Future[CellOutcome]
     state: CellState = "proposed"
     outcome: CellOutcome | None = None
-    asked: bool = False
+    requested: bool = False
     """The peer was asked to run it."""
     waiters: int = 0
 
     def again(self, state: CellState, loop: asyncio.AbstractEventLoop) -> None:
         """It was settled without a run, and is not any more."""
-        self.state, self.outcome, self.asked = state, None, False
+        self.state, self.outcome, self.requested = state, None, False
         self.begun, self.settled = loop.create_future(), loop.create_future()
 
 
@@ -138,9 +138,9 @@ class WireHost:
             return
         cell = self._cell(cell_id)
         with self._lock:
-            if cell.state in SETTLED or cell.state == "running" or cell.asked:
+            if cell.state in SETTLED or cell.state == "running" or cell.requested:
                 return
-            cell.asked = True
+            cell.requested = True
         self._bridge.say(RunCell(cell_id))
 
     async def wait_begun(self, cell_id: str) -> None:
@@ -232,19 +232,19 @@ class WireHost:
         """Cells a step waits for that only a person can run."""
         with self._lock:
             cells = list(self._cells.items())
-        return [i for i, c in cells if c.waiters and not c.asked and c.state == "proposed"]
+        return [i for i, c in cells if c.waiters and not c.requested and c.state == "proposed"]
 
     def concerns(self, cell_id: str) -> bool:
         """Whether it is a cell of the session, its magic cell among them."""
         return self.owns(cell_id) or cell_id == self._magic_cell_id
 
-    def cell_starts(self, cell_id: str, source: str, *, asked: bool) -> None:
+    def cell_starts(self, cell_id: str, source: str, *, requested: bool) -> None:
         """Record the start, before the code. Raises LedgerUnwritable: then nothing may run."""
         cell = self._cells.get(cell_id)
         state = self._state(cell_id)
         self._running, self._first_run = "", state in _MAY_RUN_FIRST
         try:
-            if self._first_run and not asked:
+            if self._first_run and not requested:
                 self._commit(Decided(cell_id, run=True, by=self._who()))
             self._commit(CellStarted(cell_id, source_sha256(source), source))
         except LedgerUnwritable as error:
@@ -300,7 +300,7 @@ class WireHost:
         """How a cell settled, from the record."""
         return self._known(cell_id)
 
-    def own_cell_ran(self, fact: OwnCellRan) -> bool:
+    def person_cell_ran(self, fact: OwnCellRan) -> bool:
         """One line about a cell of the person's, while a turn is open."""
         # A shell without cell ids sends none for any cell.
         magic = bool(fact.cell_id) and fact.cell_id == self._magic_cell_id
@@ -314,7 +314,7 @@ class WireHost:
         """Cells that stood in line behind the magic cell ran before the turn was open."""
         if self._turn_open:
             for fact in self._bridge.take_queued():
-                self.own_cell_ran(fact)
+                self.person_cell_ran(fact)
 
     def cell_not_run(self, cell_id: str, state: NotRun, reason: str) -> None:
         """The peer says that a cell will not run, or that its run was aborted."""
@@ -327,7 +327,7 @@ class WireHost:
         cell = self._cells.get(cell_id)
         if state == "aborted":
             if cell is not None:
-                cell.asked = False
+                cell.requested = False
             self._write_mark(cell_id, "proposed")
             return
         who = self._who()

@@ -31,7 +31,7 @@ from mlintern_jupyter.usage import Price
 PLAYBOOK = "playbook"
 LITELLM = "mlintern_jupyter.models.litellm.client:LitellmModel"
 _EXAMPLES = ("playbook", "anthropic/claude-sonnet-4-5", "openai/gpt-5.1", "ollama/qwen3:8b")
-_OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_CUSTOM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _FAMILIES = {
     "claude": "anthropic",
     "gpt": "openai",
@@ -75,7 +75,7 @@ class ModelPlan:
     """The provider is a server of one's own."""
     cache_prompt: bool = False
     """The prompt has to be marked for the provider's cache."""
-    own_auth: bool = False
+    authenticates_itself: bool = False
     """litellm finds the credentials itself (Bedrock)."""
     get_key: str = ""
     """Where a person gets a key."""
@@ -88,7 +88,7 @@ class ModelPlan:
     replay: str = ""
     """Which reasoning goes back with the calls it led to: ``thinking_blocks`` (Anthropic's signed
     blocks), ``reasoning_details`` (OpenRouter), ``reasoning_content``, or none."""
-    look: str = ""
+    probe: str = ""
     """Whose catalogue tells context and price; empty: an OpenAI-compatible list of models."""
     folds: bool = False
     """Words of the user after a tool's result have to stand in the result (Mistral)."""
@@ -128,7 +128,7 @@ def resolve(
     if re.fullmatch(rf"{PLAYBOOK}(:\d+)?", name):
         load = "mlintern_jupyter.models.playbook.planner:Playbook"
         return ModelPlan(name, load, name, None, None, False, unmetered=True, price=None)
-    if _is_own(name):
+    if _is_custom_class(name):
         return ModelPlan(name, name, name, None, None, False, False, price, context_tokens=context)
     prefix, slash, rest = name.partition("/")
     provider = providers().get(prefix)
@@ -155,13 +155,13 @@ def resolve(
         listed=not private and (base == provider.get("base") or bool(provider.get("needs_base"))),
         local=bool(provider.get("local")),
         cache_prompt="cache" in provider and provider["cache"] in rest,
-        own_auth=bool(provider.get("own_auth")),
+        authenticates_itself=bool(provider.get("authenticates_itself")),
         get_key=provider.get("get_key", "the one who runs the server"),
         key_file=provider.get("key_file", ""),
         context_tokens=context,
         hosts=tuple(provider.get("hosts", ())),
         replay=_replay(provider, base),
-        look=provider.get("look", ""),
+        probe=provider.get("look", ""),
         folds=any(family in name.lower() for family in _STRICT),
         responses=responses,
     )
@@ -176,11 +176,11 @@ def resolve(
     return replace(plan, key_present=present)
 
 
-def _is_own(name: str) -> bool:
+def _is_custom_class(name: str) -> bool:
     """Whether it is written ``package.module:Class``; ``qwen3:latest`` is a model's tag."""
     module = name.partition(":")[0]
     tag = "." not in module and (module in providers() or _family(name) is not None)
-    return _OWN.fullmatch(name) is not None and not tag
+    return _CUSTOM.fullmatch(name) is not None and not tag
 
 
 def _family(name: str) -> str | None:
@@ -194,7 +194,7 @@ def _replay(provider: dict[str, Any], base: str | None) -> str:
     return provider.get("replay", "")
 
 
-def may_be_asked(plan: ModelPlan, url: str) -> bool:
+def is_planned_host(plan: ModelPlan, url: str) -> bool:
     """Whether a request may go to this address: the plan's own server and no other."""
     if plan.api_base is not None:
         return _origin(url) == _origin(plan.api_base)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlintern_jupyter.bench.task import TaskFiles, load_rows, materialise, open_task, shelf
+from mlintern_jupyter.bench.task import TaskFiles, built_in_tasks, load_rows, materialise, open_task
 from mlintern_jupyter.notebook_api.evals import EvalResult, evaluate
 from mlintern_jupyter.notebook_api.jobs import JobHandle, JobResult, job
 from mlintern_jupyter.notebook_api.show import say, shown_path
@@ -29,7 +29,7 @@ def benchmark(name: str) -> TaskFiles:
         UsageError: there is no such benchmark, or other files of these names are in the way.
     """
     task = open_task(name)
-    if name in shelf():
+    if name in built_in_tasks():
         files = materialise(task, Path(name.replace("/", "-")))
     else:
         description = task.folder / "task.toml"

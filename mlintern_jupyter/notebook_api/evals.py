@@ -134,7 +134,7 @@ def evaluate(
         }
     )
     if split == "heldout":
-        result = replace(result, looks=_look(result))
+        result = replace(result, looks=_count_look(result))
     _measured.add(digest)
     _keep(digest, {**result.payload(), "samples": list(result.samples), "limit": limit})
     output.end(eval_line(_voided(result)), record=_shown(result))
@@ -217,11 +217,11 @@ def _score(
         )
     with tempfile.TemporaryDirectory(prefix="mlintern-score-") as scratch:
         out = Path(scratch) / "score.json"
-        told = Path(scratch) / "errors.txt"
+        error_file = Path(scratch) / "errors.txt"
         command = [sys.executable, "-P", "-m", _SCORER, "--task", str(task.folder)]
         command += ["--split", split, "--model", str(folder.absolute()), "--out", str(out)]
         command += ["--limit", str(limit or 0)]
-        with told.open("wb") as errors:
+        with error_file.open("wb") as errors:
             process = subprocess.Popen(
                 command,
                 env={**allowed(os.environ), "HF_HUB_OFFLINE": "1"},
@@ -243,7 +243,7 @@ def _score(
                 raise
         scored = job_folder.read_json(out)
         if scored is None:
-            lines = told.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            lines = error_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise InternError(
                 f"{shown_path(folder)} was not scored",
                 why="\n".join(lines[-5:]) or f"the scorer ended with code {process.returncode}",
@@ -276,7 +276,7 @@ def _keep(digest: str, record: dict[str, Any]) -> None:
     draft.replace(folder / f"{digest}.json")
 
 
-def _look(result: EvalResult) -> int:
+def _count_look(result: EvalResult) -> int:
     """Write down a real look at held-out items; the number of looks at this task so far."""
     path = record_root() / LOOKS
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -304,7 +304,7 @@ def _in_a_notebook(digest: str) -> dict[str, Any] | None:
 
 def _without_model(model: str, name: str, task: Task, split: str) -> EvalResult:
     """The result that this folder holds although the model is gone; else what to do."""
-    for record in _held():
+    for record in _recorded_evals():
         wanted = (record.get("name"), record.get("task"), record.get("split"))
         if wanted == (name, task.name, split):
             result = _voided(_from_record(record))
@@ -322,7 +322,7 @@ def _without_model(model: str, name: str, task: Task, split: str) -> EvalResult:
     )
 
 
-def _held() -> Iterator[dict[str, Any]]:
+def _recorded_evals() -> Iterator[dict[str, Any]]:
     """Recorded evaluations, the newest first: kept beside the notebook, then in its outputs."""
     kept = sorted(_evals().glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in kept:

@@ -172,10 +172,10 @@ class HeadlessNotebook:
 
     async def _run_all(self, execute: Sequence[str] | None) -> None:
         if execute is None:
-            own = [cell["id"] for cell in self._file.nb.cells if cell.cell_type == "code"]
+            person_cells = [cell["id"] for cell in self._file.nb.cells if cell.cell_type == "code"]
         else:
-            own = [new_code_cell(source) for source in execute]
-        for item in own:
+            person_cells = [new_code_cell(source) for source in execute]
+        for item in person_cells:
             cell = self._file.cell(item) if isinstance(item, str) else item
             if cell is None:
                 continue
@@ -201,7 +201,7 @@ class HeadlessNotebook:
         unanswered = 0
         while self._linked and self._interrupts < 2:
             while self._runs and self._interrupts < 2:
-                await self._run_asked(self._runs.popleft())
+                await self._run_requested(self._runs.popleft())
             await self._kernel.check_alive()
             if self._fault is not None:
                 raise self._fault
@@ -221,7 +221,7 @@ class HeadlessNotebook:
             if not self._runs:
                 await self._wait_for_news()
 
-    async def _run_asked(self, cell_id: str) -> None:
+    async def _run_requested(self, cell_id: str) -> None:
         cell = self._file.cell(cell_id)
         if cell is None or cell.cell_type != "code":
             await self._ask(CellNotRun(cell_id, "missing", "it is not in the notebook"))

@@ -34,7 +34,7 @@ _PATH_MAKERS = frozenset({"pathlib.Path", "os.path.join", ".str"})
 _DEEPEST = 20
 
 
-def may_run_alone(source: str) -> str:
+def may_run_unreviewed(source: str) -> str:
     """Whether a code cell stays inside: empty if it does, else the reason to ask a person."""
     try:
         code, reason = _python(source)

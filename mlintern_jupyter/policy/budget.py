@@ -36,7 +36,7 @@ class Reservation:
 
 
 @dataclass(frozen=True)
-class Left:
+class Remaining:
     """What may still be used; ``None``: no limit of that kind. Never below zero."""
 
     usd: float | None
@@ -84,7 +84,7 @@ class Budget:
             reserved_usd=self._spent.reserved_usd + self._open_usd(),
         )
 
-    def left(self) -> Left:
+    def left(self) -> Remaining:
         """What may still be used, after what is set aside for open calls and sub-agents."""
         spent, limits = self.spent, self.limits
         usd = tokens = seconds = None
@@ -95,9 +95,9 @@ class Budget:
             tokens = max(0, limits.tokens - self._used_tokens())
         if limits.hours is not None:
             seconds = max(0.0, limits.hours * 3600 - spent.seconds)
-        return Left(usd, tokens, max(0, limits.steps - self._used_steps()), seconds)
+        return Remaining(usd, tokens, max(0, limits.steps - self._used_steps()), seconds)
 
-    def closing(self) -> bool:
+    def near_limit(self) -> bool:
         """Whether no more is left than the last eval and saving need.
 
         That is a tenth of the limit in dollars, tokens or time, or of the steps a tenth, but no
@@ -144,7 +144,7 @@ class Budget:
         self._open.append(reservation)
         return reservation
 
-    def settle(
+    def charge(
         self,
         reservation: Reservation,
         usage: Usage | None,
@@ -273,7 +273,7 @@ class Share(Budget):
         held = sum(r.tokens for r in self._open)
         return max(held, (self.limits.tokens or 0) - mine)
 
-    def left(self) -> Left:
+    def left(self) -> Remaining:
         """What this sub-agent may still use, in the time that is left to all."""
         return replace(super().left(), seconds=self._whole.left().seconds)
 
@@ -294,7 +294,7 @@ class Share(Budget):
         if self not in self._whole._shares:
             return
         for reservation in tuple(self._open):
-            self.settle(reservation, None, None)
+            self.charge(reservation, None, None)
         self._whole._shares.remove(self)
 
     @contextlib.contextmanager

@@ -28,9 +28,9 @@ from typing import Any
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import Answered, Asked
-from mlintern_jupyter.policy.autorun import may_run_alone
+from mlintern_jupyter.policy.autorun import may_run_unreviewed
 from mlintern_jupyter.policy.rules import UNDECLARED, Rules, stricter
-from mlintern_jupyter.protocols import Grant, Terms, Verdict
+from mlintern_jupyter.protocols import CallTerms, Grant, Verdict
 
 OUTWARD = frozenset({"network-write", "spend", "publish", "delete", UNDECLARED})
 """Effects that leave this machine or last: never by themselves after untrusted text was read."""
@@ -47,7 +47,7 @@ class Ruling:
     """Which rule, and what for; empty where there is nothing to say."""
     sha256: str
     """Of tool, exact arguments, effects, price and visibility: what a yes would allow."""
-    terms: Terms
+    terms: CallTerms
     sources: tuple[str, ...]
     """Untrusted text that was read since the person spoke last."""
 
@@ -70,7 +70,7 @@ class Gate:
         self._open: weakref.WeakSet[Ruling] = weakref.WeakSet()
         self._answered: set[tuple[str, int, str, str]] = set()
 
-    def judge(self, terms: Terms, arguments: Mapping[str, Any]) -> Ruling:
+    def judge(self, terms: CallTerms, arguments: Mapping[str, Any]) -> Ruling:
         """The strictest verdict over everything a call would do.
 
         Raises:
@@ -92,7 +92,7 @@ class Gate:
             raise ToolError(f"{ruling.terms.tool} was not allowed", why=ruling.why)
         return self._give(ruling)
 
-    def grant_answered(self, ruling: Ruling, answered: Answered, asked: Asked) -> Grant:
+    def grant_answered(self, ruling: Ruling, answered: Answered, question: Asked) -> Grant:
         """Leave for a call that the person said yes to, exactly as they were asked.
 
         Raises:
@@ -103,13 +103,13 @@ class Gate:
             raise ToolError(f"{tool} was not allowed", why=ruling.why)
         if not answered.yes:
             raise ToolError(f"the person refused {tool}", why=answered.reason)
-        if (asked.call, asked.tool, asked.grant) != (answered.call, tool, ruling.sha256):
+        if (question.call, question.tool, question.grant) != (answered.call, tool, ruling.sha256):
             raise ToolError(
                 f"{tool} was not allowed",
                 why="the person was asked about something else",
                 do="call it again",
             )
-        answer = (asked.agent, asked.step, asked.call, asked.grant)
+        answer = (question.agent, question.step, question.call, question.grant)
         if answer in self._answered:
             raise ToolError(f"{tool} was not allowed", why="one yes is for one call")
         grant = self._give(ruling)
@@ -125,7 +125,7 @@ class Gate:
         self._open.remove(ruling)
         return _Grant(ruling.sha256, _SEAL_OF_THE_GATE)
 
-    def _verdict(self, terms: Terms, sources: tuple[str, ...]) -> tuple[Verdict, str]:
+    def _verdict(self, terms: CallTerms, sources: tuple[str, ...]) -> tuple[Verdict, str]:
         verdict, why = self._by_rules(terms)
         outward = sorted(_effects(terms) & OUTWARD)
         if verdict == "allow" and outward and sources:
@@ -136,7 +136,7 @@ class Gate:
             return "deny", f"{why}; in unattended mode nobody is asked"
         return verdict, why
 
-    def _by_rules(self, terms: Terms) -> tuple[Verdict, str]:
+    def _by_rules(self, terms: CallTerms) -> tuple[Verdict, str]:
         verdict: Verdict = "allow"
         why = ""
         for effect in sorted(_effects(terms)):
@@ -157,7 +157,7 @@ class _Grant:
         self.sha256 = sha256
         self._unused = threading.Lock()
 
-    def use(self, terms: Terms, arguments: Mapping[str, Any]) -> None:
+    def use(self, terms: CallTerms, arguments: Mapping[str, Any]) -> None:
         """Consume it. Raises ``ToolError`` if it is for anything else, or was used."""
         if not self._unused.acquire(blocking=False):
             raise ToolError(f"{terms.tool} was not carried out", why="its grant was used already")
@@ -169,14 +169,14 @@ class _Grant:
             )
 
 
-def sha256_of(terms: Terms, arguments: Mapping[str, Any]) -> str:
+def sha256_of(terms: CallTerms, arguments: Mapping[str, Any]) -> str:
     """Of tool, exact arguments, effects, price and visibility, in one spelling.
 
     Raises:
         ToolError: something in the arguments is not plain JSON.
     """
     given = dict(arguments)
-    told = {
+    bound = {
         "tool": terms.tool,
         "arguments": given,
         "effects": sorted(terms.effects),
@@ -184,7 +184,7 @@ def sha256_of(terms: Terms, arguments: Mapping[str, Any]) -> str:
         "visibility": terms.visibility,
     }
     try:
-        text = json.dumps(told, sort_keys=True, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(bound, sort_keys=True, allow_nan=False, separators=(",", ":"))
         # Two values that are spelled alike, as the keys 1 and "1" are, would share a yes.
         if json.loads(text)["arguments"] != given:
             raise ValueError("they are not plain JSON")
@@ -195,7 +195,7 @@ def sha256_of(terms: Terms, arguments: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _effects(terms: Terms) -> frozenset[str]:
+def _effects(terms: CallTerms) -> frozenset[str]:
     """What a call does besides what it declares: a price spends, a public trace publishes."""
     found: set[str] = set(terms.effects or {UNDECLARED})
     if (_price(terms) or 0) > 0:
@@ -205,13 +205,13 @@ def _effects(terms: Terms) -> frozenset[str]:
     return frozenset(found)
 
 
-def _price(terms: Terms) -> float | None:
+def _price(terms: CallTerms) -> float | None:
     """In USD; ``None`` where it is not known, or not a price."""
     price = terms.price_usd
     return float(price) if price is not None and 0 <= price < math.inf else None
 
 
-def runs_alone(mode: Mode, allowed_kinds: Collection[str], kind: str, source: str) -> bool:
+def runs_unreviewed(mode: Mode, allowed_kinds: Collection[str], kind: str, source: str) -> bool:
     """Whether a code cell runs without waiting for a person.
 
     Args:
@@ -224,4 +224,4 @@ def runs_alone(mode: Mode, allowed_kinds: Collection[str], kind: str, source: st
         return True
     if mode == "review" and kind not in allowed_kinds:
         return False
-    return not may_run_alone(source)
+    return not may_run_unreviewed(source)

@@ -78,8 +78,8 @@ class Scrubber:
 
     def _known(self) -> _Known:
         values = self._values()
-        held, known = self._compiled
-        if values != held:
+        cached, known = self._compiled
+        if values != cached:
             known = _Known(values)
             self._compiled = (values, known)
         return known
@@ -107,18 +107,18 @@ class Scrubber:
         yield Path(environ.get("NETRC") or user / ".netrc"), _NETRC_PASSWORD
 
     def _read(self, path: Path, pattern: re.Pattern[str] | None) -> tuple[str, ...]:
-        held = self._files.get(path)
+        cached = self._files.get(path)
         try:
             stat = path.stat()
-            if held is None or held[:2] != (stat.st_mtime_ns, stat.st_size):
+            if cached is None or cached[:2] != (stat.st_mtime_ns, stat.st_size):
                 content = path.read_text(encoding="utf-8", errors="replace")
                 values = tuple(pattern.findall(content)) if pattern else (content.strip(),)
-                held = (stat.st_mtime_ns, stat.st_size, values)
-                self._files[path] = held
+                cached = (stat.st_mtime_ns, stat.st_size, values)
+                self._files[path] = cached
         except OSError:
             # What this process cannot read, it cannot give away; what it has read stays known.
-            return held[2] if held else ()
-        return held[2]
+            return cached[2] if cached else ()
+        return cached[2]
 
 
 class _Known:
@@ -211,19 +211,19 @@ def _data(value: Any, known: _Known) -> Any:
 
 def _joined(items: Iterable[Any]) -> Iterable[Any]:
     """Neighbouring chunks of one stream as one output, as the reader sees them."""
-    held: dict[str, Any] | None = None
+    cached: dict[str, Any] | None = None
     for item in items:
         chunk = _stream_chunk(item)
-        if held and chunk and held["name"] == chunk["name"]:
-            held = {**held, "text": held["text"] + chunk["text"]}
+        if cached and chunk and cached["name"] == chunk["name"]:
+            cached = {**cached, "text": cached["text"] + chunk["text"]}
             continue
-        if held:
-            yield held
-        held = chunk
+        if cached:
+            yield cached
+        cached = chunk
         if chunk is None:
             yield item
-    if held:
-        yield held
+    if cached:
+        yield cached
 
 
 def _stream_chunk(item: Any) -> dict[str, Any] | None:

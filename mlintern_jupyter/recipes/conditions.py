@@ -35,7 +35,7 @@ class Condition:
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether the facts fit. A missing fact fits only ``absent``."""
-        found = _look_up(facts, self.path)
+        found = _value_at(facts, self.path)
         if self.sign == "absent":
             return found is _MISSING
         if found is _MISSING:
@@ -71,7 +71,7 @@ def parse_condition(path: str, text: str) -> Condition:
     return Condition(path, sign, value)
 
 
-def _look_up(facts: Mapping[str, Any], path: str) -> Any:
+def _value_at(facts: Mapping[str, Any], path: str) -> Any:
     found: Any = facts
     for key in path.split("."):
         if not isinstance(found, Mapping) or key not in found:

@@ -26,7 +26,7 @@ _NEVER_MOVED = frozenset({"n", "at", "v", "type", "prev"})
 
 
 @dataclass(frozen=True)
-class Numbered:
+class NumberedFact:
     """A fact with its place and time in the ledger."""
 
     number: int
@@ -40,7 +40,7 @@ class Numbered:
 class Reading:
     """What a ledger file holds, up to its end or to the first thing wrong with it."""
 
-    facts: list[Numbered] = field(default_factory=list[Numbered])
+    facts: list[NumberedFact] = field(default_factory=list[NumberedFact])
     count: int = 0
     """Lines that verified; more than ``facts`` if some are of kinds this version does not know."""
     head: str = GENESIS
@@ -139,7 +139,7 @@ def _take(reading: Reading, line: bytes, get: Callable[[str], bytes | None]) -> 
         # The hash holds, so this was written on purpose, by a version that knows more.
         reading.newer = reading.newer or f"its line {reading.count} ({fields.get('type')}) is new"
         return
-    reading.facts.append(Numbered(reading.count, str(head["at"]), fact))
+    reading.facts.append(NumberedFact(reading.count, str(head["at"]), fact))
 
 
 def _verified(line: bytes) -> tuple[dict[str, Any], str]:

@@ -37,11 +37,11 @@ class Conversation:
     """Untrusted text in it since the person spoke last, by where it came from."""
     sources_by_call: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """The same for every answered call that had any."""
-    _held: list[Message] = field(default_factory=list[Message])
+    _queued: list[Message] = field(default_factory=list[Message])
 
     def say(self, text: str) -> None:
         """Something for the model to read; behind the answers of calls that are still open."""
-        (self._held if self.pending else self.messages).append(Message("user", text))
+        (self._queued if self.pending else self.messages).append(Message("user", text))
 
     def trust_again(self) -> None:
         """The person spoke: what was read before is theirs to have judged."""
@@ -87,8 +87,8 @@ class Conversation:
         self.intended.pop(call_id, None)
         self.messages.append(Message("tool", text, call_id=call_id, images=images))
         if not self.pending:
-            self.messages.extend(self._held)
-            self._held.clear()
+            self.messages.extend(self._queued)
+            self._queued.clear()
 
 
 @dataclass

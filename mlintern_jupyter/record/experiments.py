@@ -165,8 +165,8 @@ def _data(record: dict[str, Any]) -> str:
         n = record.get("n")
         return f"{record.get('task', '')}" + (f" n={n}" if n is not None else "")
     outputs = record.get("outputs")
-    held = cast("dict[str, Any]", outputs) if isinstance(outputs, dict) else {}
-    shown = [f"{key}={held[key]}" for key in _DATA_KEYS if isinstance(held.get(key), str | int)]
+    fields = cast("dict[str, Any]", outputs) if isinstance(outputs, dict) else {}
+    shown = [f"{key}={fields[key]}" for key in _DATA_KEYS if isinstance(fields.get(key), str | int)]
     return " ".join(shown)
 
 

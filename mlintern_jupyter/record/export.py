@@ -110,8 +110,8 @@ def _output(captured: dict[str, Any], execution_count: int) -> NotebookNode:
 
 
 def _metadata(mark: CellMark) -> dict[str, Any]:
-    held = asdict(mark)
-    return {"mlintern": {k: list(v) if isinstance(v, tuple) else v for k, v in held.items()}}
+    fields = asdict(mark)
+    return {"mlintern": {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
 
 
 def _cell_id(given: str) -> str:

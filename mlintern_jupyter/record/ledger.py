@@ -22,7 +22,7 @@ from mlintern_jupyter.events import Fact
 from mlintern_jupyter.protocols import Scrub
 from mlintern_jupyter.record.blobs import Blobs
 from mlintern_jupyter.record.chain import (
-    Numbered,
+    NumberedFact,
     Reading,
     dumps,
     read_chain,
@@ -40,7 +40,15 @@ from mlintern_jupyter.record.durable import (
 )
 from mlintern_jupyter.record.lock import Lock
 
-__all__ = ["LEDGER_FILE", "Ledger", "Numbered", "fallback_root", "fork", "fsync", "writable_root"]
+__all__ = [
+    "LEDGER_FILE",
+    "Ledger",
+    "NumberedFact",
+    "fallback_root",
+    "fork",
+    "fsync",
+    "writable_root",
+]
 
 LEDGER_FILE = "ledger.jsonl"
 fsync = os.fsync
@@ -131,12 +139,12 @@ class Ledger:
         return cls(folder, reading, read_only=reason)
 
     @property
-    def facts(self) -> tuple[Numbered, ...]:
+    def facts(self) -> tuple[NumberedFact, ...]:
         """Everything committed so far. A copy: use ``since`` to follow a long record."""
         with self._guard:
             return tuple(self._facts)
 
-    def since(self, number: int) -> tuple[Numbered, ...]:
+    def since(self, number: int) -> tuple[NumberedFact, ...]:
         """The facts after the one with this number."""
         with self._guard:
             first = len(self._facts)
@@ -181,7 +189,7 @@ class Ledger:
             line, head = seal(self._count + 1, at, data, self._head, self._blobs.put)
             write_all(self._descriptor, line)
             fsync(self._descriptor)
-            self._facts.append(Numbered(self._count + 1, at, fact))
+            self._facts.append(NumberedFact(self._count + 1, at, fact))
             self._count, self._head, self._size = self._count + 1, head, self._size + len(line)
         except BaseException as error:
             # KeyboardInterrupt too: cells commit in the main thread, where the person interrupts.

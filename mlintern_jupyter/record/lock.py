@@ -31,7 +31,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_TOLERANCE_S = 1.5
 
 _guard = threading.Lock()
-_held: set[tuple[int, int]] = set()
+_locked_files: set[tuple[int, int]] = set()
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Lock:
         """
         with _guard:
             with contextlib.suppress(FileNotFoundError):
-                if _key(path.stat()) in _held:
+                if _key(path.stat()) in _locked_files:
                     raise _locked(path, "this very process")
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -106,7 +106,7 @@ class Lock:
                 os.close(descriptor)
                 raise
             key = _key(os.fstat(descriptor))
-            _held.add(key)
+            _locked_files.add(key)
         if earlier is None:
             return cls(descriptor, key, "")
         note = f"taken over from {earlier.as_text()}, which ended without closing the record"
@@ -121,7 +121,7 @@ class Lock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
-            _held.discard(self._key)
+            _locked_files.discard(self._key)
 
 
 def read_holder(path: Path) -> Holder | None:
@@ -132,7 +132,7 @@ def read_holder(path: Path) -> Holder | None:
     with _guard:
         try:
             # Closing a descriptor of a file that is locked here would give that lock back.
-            if _key(path.stat()) in _held:
+            if _key(path.stat()) in _locked_files:
                 return Holder.here()
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -198,7 +198,7 @@ def _forget_after_fork() -> None:
     # Locks are not inherited, and the guard may have been held by another thread.
     global _guard
     _guard = threading.Lock()
-    _held.clear()
+    _locked_files.clear()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

@@ -8,7 +8,7 @@ from typing import Any
 from mlintern_jupyter.events import CellEnded, OwnCellRan
 
 
-def own_cell_line(fact: OwnCellRan) -> str:
+def person_cell_line(fact: OwnCellRan) -> str:
     """The person ran a cell that is not the session's."""
     names = f"; names bound: {', '.join(fact.names)}" if fact.names else ""
     return (
@@ -34,7 +34,7 @@ def returned_cell_line(cell_id: str) -> str:
     )
 
 
-def said_facts(briefing: str) -> dict[str, Any]:
+def briefing_facts(briefing: str) -> dict[str, Any]:
     """What the ``facts:`` line at the end of a briefing holds."""
     line = briefing.rpartition("\n")[2]
     return json.loads(line.removeprefix("facts: ")) if line.startswith("facts: ") else {}

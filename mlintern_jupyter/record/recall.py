@@ -17,13 +17,13 @@ MAX_BYTES = 50 * 1024 * 1024
 
 
 @dataclass
-class _Held:
+class _FolderRecords:
     records: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     marks: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
 
-_known: dict[Path, _Held] = {}
+_known: dict[Path, _FolderRecords] = {}
 
 
 def find_records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -31,17 +31,17 @@ def find_records(folder: Path) -> dict[str, dict[str, Any]]:
 
     Where several notebooks hold a key, the newest file wins; a voided one wins over all.
     """
-    return _held(folder).records
+    return _folder_records(folder).records
 
 
 def find_mark(folder: Path, source: str) -> dict[str, Any] | None:
     """The mark of the cell that ran or was proposed with exactly this text."""
-    return _held(folder).marks.get(source_sha256(source))
+    return _folder_records(folder).marks.get(source_sha256(source))
 
 
 def find_session_mark(folder: Path, session: str) -> dict[str, Any] | None:
     """The mark that sums up a session (its ``%%intern`` cell's), with ``notebook``, its file."""
-    return _held(folder).sessions.get(session)
+    return _folder_records(folder).sessions.get(session)
 
 
 def forget() -> None:
@@ -49,13 +49,13 @@ def forget() -> None:
     _known.clear()
 
 
-def _held(folder: Path) -> _Held:
+def _folder_records(folder: Path) -> _FolderRecords:
     key = folder.resolve()
     if key not in _known:
-        held = _Held()
+        known_records = _FolderRecords()
         for path in _notebooks(key):
-            _read(held, path)
-        _known[key] = held
+            _read(known_records, path)
+        _known[key] = known_records
     return _known[key]
 
 
@@ -72,39 +72,41 @@ def _notebooks(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def _read(held: _Held, path: Path) -> None:
+def _read(known_records: _FolderRecords, path: Path) -> None:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return
     for cell in _dicts(_dict(notebook).get("cells")):
         for output in _dicts(cell.get("outputs")):
-            _keep_record(held, _dict(_dict(output.get("data")).get(RECORD_MIME)))
+            _keep_record(known_records, _dict(_dict(output.get("data")).get(RECORD_MIME)))
         mark = _dict(_dict(cell.get("metadata")).get("mlintern"))
         if mark:
-            _keep_mark(held, mark, cell, path)
+            _keep_mark(known_records, mark, cell, path)
 
 
-def _keep_record(held: _Held, record: dict[str, Any]) -> None:
+def _keep_record(known_records: _FolderRecords, record: dict[str, Any]) -> None:
     key = record.get("key")
     if not isinstance(key, str):
         return
-    earlier = held.records.get(key)
+    earlier = known_records.records.get(key)
     if earlier and earlier.get("voided") and not record.get("voided"):
         return
-    held.records.pop(key, None)
-    held.records[key] = record
+    known_records.records.pop(key, None)
+    known_records.records[key] = record
 
 
-def _keep_mark(held: _Held, mark: dict[str, Any], cell: dict[str, Any], path: Path) -> None:
+def _keep_mark(
+    known_records: _FolderRecords, mark: dict[str, Any], cell: dict[str, Any], path: Path
+) -> None:
     for name in ("proposed_sha256", "run_sha256"):
         if isinstance(mark.get(name), str) and mark[name]:
-            held.marks[mark[name]] = mark
+            known_records.marks[mark[name]] = mark
     session = mark.get("session")
     if isinstance(session, str) and mark.get("summary"):
-        held.sessions[session] = {**mark, "notebook": str(path)}
+        known_records.sessions[session] = {**mark, "notebook": str(path)}
         # The magic's own cell: stamping it changed its text after the mark was made.
-        held.marks[source_sha256(_source(cell))] = mark
+        known_records.marks[source_sha256(_source(cell))] = mark
 
 
 def _source(cell: dict[str, Any]) -> str:

@@ -25,23 +25,23 @@ class Spending:
         self._open.append(fact)
         self._count_reserved()
 
-    def settled(self, fact: Settled) -> None:
+    def charged(self, fact: Settled) -> None:
         """A model call really used this much."""
         call = (fact.step, fact.agent, fact.kind)
         mine = [i for i, r in enumerate(self._open) if (r.step, r.agent, r.kind) == call]
         if mine:
             # The newest: an older one of the same step is a call that a crash made unaccountable.
             del self._open[mine[-1]]
-        own = fact.kind == "main"
+        is_main = fact.kind == "main"
         self.spent = replace(
             self.spent,
-            steps=self.spent.steps + (own and fact.replied),
+            steps=self.spent.steps + (is_main and fact.replied),
             usage=self.spent.usage + fact.usage,
             usd=_sum(self.spent.usd, fact.usd),
             # A call of the intern waits for its sub-agents: their time is in that call's.
             seconds=self.spent.seconds + (0.0 if fact.agent else fact.seconds),
         )
-        if own and fact.replied:
+        if is_main and fact.replied:
             self.last_usage = fact.usage
         before = self.by_kind.get(fact.kind, KindSpent())
         self.by_kind[fact.kind] = KindSpent(

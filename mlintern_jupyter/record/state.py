@@ -49,18 +49,18 @@ from mlintern_jupyter.events import (
 )
 from mlintern_jupyter.messages import Message, ToolCall
 from mlintern_jupyter.record.cell_record import CellRecord, MagicCell
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.conversation import NOT_SETTLED, AgentRecord, Conversation
 from mlintern_jupyter.record.notices import (
+    briefing_facts,
     late_cell_line,
-    own_cell_line,
+    person_cell_line,
     returned_cell_line,
-    said_facts,
 )
 from mlintern_jupyter.record.spending import Spending
 from mlintern_jupyter.usage import Limits, Spent
 
-OWN_CELLS_KEPT = 10
+PERSON_CELLS_KEPT = 10
 _WAITING_TOOLS = frozenset({"wait_cell", "edit_cell"})
 """Calls that answer with how the cell they name ended."""
 
@@ -106,11 +106,11 @@ class SessionState:
     heldout_reads: list[HeldOutRead] = field(default_factory=list[HeldOutRead])
     outcome: TurnEnded | None = None
     """How the last turn ended; ``None`` while one is open, or before the first."""
-    held: str = ""
+    pause_reason: str = ""
     """Why the turn is held before its next model call; empty if it is not."""
     allowed_kinds: tuple[str, ...] = ()
     """Kinds of code cells that run by themselves until the turn ends, if the guard passes them."""
-    own_cells: tuple[OwnCellRan, ...] = ()
+    person_cells: tuple[OwnCellRan, ...] = ()
     """The newest cells of the person's own that the model was told of."""
     queued_cells: int = 0
     """Cells of the person that stood in line when a turn began, and did not wait for it."""
@@ -119,7 +119,7 @@ class SessionState:
     """Facts up to this number were written by an earlier process."""
     _run_at: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
 
-    def apply(self, numbered: Numbered) -> None:
+    def apply(self, numbered: NumberedFact) -> None:
         """Take one committed fact into account. Facts come in the order of their numbers."""
         _APPLY[type(numbered.fact)](self, numbered.fact, numbered.number)
         self.last_number = numbered.number
@@ -228,7 +228,7 @@ class SessionState:
         self.main.answer_rest()
         self.main.trust_again()
         self.words += [self.turn_text] if self.turn_text else []
-        self.facts.update(said_facts(fact.briefing))
+        self.facts.update(briefing_facts(fact.briefing))
         self.turn, self.turn_text, self.turn_source = fact.turn, fact.text, fact.source
         self.briefing, self.outcome, self.queued_cells = fact.briefing, None, 0
         self._let_go()
@@ -239,7 +239,7 @@ class SessionState:
         self.magics[cell_id] = MagicCell(cell_id, fact.source, place)
 
     def _turn_resumed(self, fact: TurnResumed, _: int) -> None:
-        self.turn, self.outcome, self.held = fact.turn, None, ""
+        self.turn, self.outcome, self.pause_reason = fact.turn, None, ""
         self.asks.clear()
         if fact.note:
             self._say(fact.note)
@@ -250,7 +250,7 @@ class SessionState:
 
     def _let_go(self) -> None:
         """What was said for one turn ends with it."""
-        self.held, self.allowed_kinds = "", ()
+        self.pause_reason, self.allowed_kinds = "", ()
         self.asks.clear()
 
     def _mode_changed(self, fact: ModeChanged, _: int) -> None:
@@ -260,7 +260,7 @@ class SessionState:
         self.allowed_kinds = tuple(dict.fromkeys((*self.allowed_kinds, fact.kind)))
 
     def _hold_changed(self, fact: HoldChanged, _: int) -> None:
-        self.held = fact.why if fact.held else ""
+        self.pause_reason = fact.why if fact.held else ""
 
     def _replied(self, fact: Replied, _: int) -> None:
         self.call_ids.update(call.id for call in fact.calls)
@@ -322,9 +322,9 @@ class SessionState:
         if cell:
             self.cells[fact.cell_id] = replace(cell, decided=fact)
 
-    def _own_cell_ran(self, fact: OwnCellRan, _: int) -> None:
-        self._say(own_cell_line(fact))
-        self.own_cells = (*self.own_cells, fact)[-OWN_CELLS_KEPT:]
+    def _person_cell_ran(self, fact: OwnCellRan, _: int) -> None:
+        self._say(person_cell_line(fact))
+        self.person_cells = (*self.person_cells, fact)[-PERSON_CELLS_KEPT:]
         self.queued_cells += fact.queued
 
     def _cell_returned(self, fact: CellReturned, _: int) -> None:
@@ -353,7 +353,7 @@ class SessionState:
             self.runs[at] = row
 
 
-def fold(facts: Iterable[Numbered]) -> SessionState:
+def fold(facts: Iterable[NumberedFact]) -> SessionState:
     """The state after the facts of a record just opened: an earlier process wrote all of them."""
     state = SessionState()
     for numbered in facts:
@@ -379,7 +379,7 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     AgentEnded: SessionState._agent_ended,
     Reserved: lambda state, fact, _: state.spending.reserved(fact),
     Replied: SessionState._replied,
-    Settled: lambda state, fact, _: state.spending.settled(fact),
+    Settled: lambda state, fact, _: state.spending.charged(fact),
     EffectIntended: lambda state, fact, _: state._of(fact.agent).begun(fact),
     EffectSettled: SessionState._effect_settled,
     PlanChanged: SessionState._plan_changed,
@@ -391,7 +391,7 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     ModeChanged: SessionState._mode_changed,
     KindAllowed: SessionState._kind_allowed,
     HoldChanged: SessionState._hold_changed,
-    OwnCellRan: SessionState._own_cell_ran,
+    OwnCellRan: SessionState._person_cell_ran,
     Steered: SessionState._steered,
     Nudged: SessionState._nudged,
     RunRecorded: SessionState._run_recorded,

@@ -20,7 +20,7 @@ from mlintern_jupyter.testing.served import Decision, Served
 _DIALECTS = {dialect.path: dialect for dialect in (OPENAI, RESPONSES, ANTHROPIC)}
 
 
-class Server(ThreadingHTTPServer):
+class ScriptedHTTPServer(ThreadingHTTPServer):
     """Listens, and knows who is connected."""
 
     daemon_threads = True
@@ -54,7 +54,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
-    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
+    server: ScriptedHTTPServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
     def _send_slowly(self, events: list[bytes], kind: str, pause_s: float) -> None:
         self._head(200, {"Content-Type": kind})
         for event in events:
-            if self.server.state.closing.wait(pause_s):
+            if self.server.state.stopping.wait(pause_s):
                 return
             self.wfile.write(event)
             self.wfile.flush()
@@ -130,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _wait_for_client_to_go(self) -> None:
         self.connection.settimeout(0.05)
-        while not self.server.state.closing.is_set():
+        while not self.server.state.stopping.is_set():
             try:
                 if not self.connection.recv(1):
                     return

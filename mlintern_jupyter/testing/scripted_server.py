@@ -35,7 +35,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from mlintern_jupyter.testing.answering import Server
+from mlintern_jupyter.testing.answering import ScriptedHTTPServer
 from mlintern_jupyter.testing.script import Script, read_script
 from mlintern_jupyter.testing.served import Request, Served
 
@@ -68,8 +68,8 @@ class ScriptedServer:
     ) -> None:
         script = turns if callable(turns) else tuple(turns)
         self._state = Served(script, log, context_tokens)
-        told = context_tokens if tells_context else None
-        self._http = Server(("127.0.0.1", port), self._state, told)
+        announced = context_tokens if tells_context else None
+        self._http = ScriptedHTTPServer(("127.0.0.1", port), self._state, announced)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -102,7 +102,7 @@ class ScriptedServer:
 
     def stop(self) -> None:
         """Stop serving without a verdict; safe to call twice."""
-        self._state.closing.set()
+        self._state.stopping.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -136,17 +136,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, required=True, help="one JSON line a request")
     parser.add_argument("--port", type=int, default=0)
     said = parser.parse_args(arguments)
-    told = threading.Event()
+    announced = threading.Event()
 
     def tell(number: int, frame: object) -> None:
-        told.set()
+        announced.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, tell)
     server = ScriptedServer(read_script(said.script), log=said.log, port=said.port)
     sys.stdout.write(server.base_url + "\n")
     sys.stdout.flush()
-    told.wait()
+    announced.wait()
     server.stop()
     return 0 if server.finish_log() else 1
 

@@ -64,7 +64,7 @@ class Served:
     log: Path | None
     context_tokens: int | None
     requests: list[Request] = field(default_factory=list[Request])
-    closing: threading.Event = field(default_factory=threading.Event)
+    stopping: threading.Event = field(default_factory=threading.Event)
     _answered: set[Key] = field(default_factory=set[Key])
     _faults_used: dict[Key, int] = field(default_factory=dict[Key, int])
     _cache: PromptCache = field(default_factory=PromptCache)
@@ -149,8 +149,8 @@ class Served:
         said = turn.text + turn.thinking + "".join(c.name + arguments_text(c) for c in turn.calls)
         if turn.usage is not None:
             return Counted(turn.usage[0], turn.usage[1], min(cached, turn.usage[0]))
-        asked = max(1, sum(piece.tokens for piece in pieces))
-        return Counted(asked, max(1, count(said)), cached, stored)
+        prompt_tokens = max(1, sum(piece.tokens for piece in pieces))
+        return Counted(prompt_tokens, max(1, count(said)), cached, stored)
 
     def _next_fault(self, key: Key, turn: Turn) -> Fault | None:
         used = self._faults_used.get(key, 0)

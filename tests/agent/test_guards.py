@@ -38,7 +38,7 @@ def test_what_was_said_before_a_restart_is_not_said_again():
         yield EffectSettled(number, made.id, "read", False, f"problem {'abc'[number]}", **settled)
 
     begun = [*step(0), *step(1)]
-    told = Guards(plan=lambda: OPEN, closing=lambda: True)
+    told = Guards(plan=lambda: OPEN, near_limit=lambda: True)
     told.recall([*begun, Nudged(1, "broken call", "..."), *step(2)])
     assert told.nudge(calls())[0] == "closing"
     told.recall([Nudged(2, "closing", "...")])
@@ -119,10 +119,10 @@ def test_pieces_before_a_call_are_no_part_of_the_answer():
 
 
 def test_the_end_of_the_budget_is_said_once_and_nothing_holds_the_answer_up_then():
-    closing = []
-    guards = Guards(plan=lambda: OPEN, closing=lambda: bool(closing))
+    near_limit = []
+    guards = Guards(plan=lambda: OPEN, near_limit=lambda: bool(near_limit))
     assert guards.nudge(calls()) is None
-    closing.append(True)
+    near_limit.append(True)
     rule, text = guards.nudge(calls())
     assert rule == "closing"
     assert "final evaluation" in text
@@ -131,7 +131,7 @@ def test_the_end_of_the_budget_is_said_once_and_nothing_holds_the_answer_up_then
 
 
 def test_the_end_of_the_budget_is_said_after_a_loop_was_named():
-    guards = Guards(plan=lambda: (), closing=lambda: True)
+    guards = Guards(plan=lambda: (), near_limit=lambda: True)
     for number in range(3):
         guards.saw(EffectSettled(1, f"c{number}", "read", True, "same"), "{}")
     assert guards.nudge(calls())[0] == "loop"

@@ -21,7 +21,7 @@ class Endless:
     def __init__(self, says, name="m"):
         self.says, self.name, self.asked = says, name, 0
 
-    async def look(self):
+    async def probe(self):
         pass
 
     async def complete(self, view, on_text):

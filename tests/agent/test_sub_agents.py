@@ -19,8 +19,8 @@ from mlintern_jupyter.events import (
 )
 from mlintern_jupyter.messages import ToolCall, ToolResult
 from mlintern_jupyter.policy.rules import Rule, Rules
-from mlintern_jupyter.protocols import Terms
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.protocols import CallTerms
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import fold
 from mlintern_jupyter.session.wiring.delegation import prompt_of, read_only
 from mlintern_jupyter.tools.base.schema import FunctionTool
@@ -52,7 +52,7 @@ def test_a_sub_agent_answers_with_text_and_rows_and_its_own_transcript():
     assert {f.kind for f in session.of(Settled)} == {"research"}
     assert session.of(AgentEnded)[0].outcome == "completed"
     assert session.state.main.messages == [session.state.main.messages[0]]
-    folded = fold([Numbered(n, "", f) for n, f in enumerate(session.facts, 1)])
+    folded = fold([NumberedFact(n, "", f) for n, f in enumerate(session.facts, 1)])
     texts = [m.text for m in folded.agents["a1-critic"].conversation.messages]
     assert texts == ["T", "", "read it", answer]
 
@@ -123,7 +123,7 @@ def test_a_tool_that_reads_or_writes_by_its_arguments_reads_only():
             return json.loads(arguments)
 
         def terms(self, arguments):
-            return Terms(f"s__{arguments['tool']}", frozenset({arguments["tool"]}))
+            return CallTerms(f"s__{arguments['tool']}", frozenset({arguments["tool"]}))
 
         async def __call__(self, ctx, grant, /, **arguments):
             grant.use(self.terms(arguments), arguments)

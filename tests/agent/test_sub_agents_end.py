@@ -24,8 +24,8 @@ def test_at_its_cap_it_is_asked_once_for_its_findings():
     endless = [lambda view: ("half of it",) if view.messages[-2].text == FINDINGS else None]
 
     def reply(view):
-        found = endless[0](view)
-        return found or ("", call(len(view.messages), "look"))
+        agent_result = endless[0](view)
+        return agent_result or ("", call(len(view.messages), "look"))
 
     session = Session(ByTask(T=[reply]), [tool])
     result = session.spawn()
@@ -117,11 +117,11 @@ def test_others_side_by_side_end_before_the_one_that_is_down_pauses_the_turn():
 def test_another_research_model_takes_over_if_there_is_one():
     other = ByTask("other", T=[("saved",)])
 
-    def give_way(why):
+    def use_fallback(why):
         session.model = other
         return True
 
-    session = Session(ByTask(T=[ModelDown("busy")]), give_way=give_way)
+    session = Session(ByTask(T=[ModelDown("busy")]), use_fallback=use_fallback)
     assert "saved" in session.spawn().text
     assert [f.model for f in session.of(Replied)] == ["other"]
 

@@ -9,7 +9,7 @@ from mlintern_jupyter.errors import ModelDown
 from mlintern_jupyter.events import AgentStarted, EffectSettled, Replied
 from mlintern_jupyter.messages import ToolResult
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -17,7 +17,7 @@ from mlintern_jupyter.tools.base.schema import FunctionTool
 
 # litellm reads deprecated attributes of its own classes at every call; Python hides such warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.3, retries=2)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.3, retries=2)
 BUSY_AT = 40
 
 
@@ -29,7 +29,7 @@ def model(server):
 def test_two_sub_agents_side_by_side_outlive_a_server_that_is_busy_at_call_40():
     busy, read = [True], []
 
-    async def look(ctx, page: int) -> ToolResult:
+    async def probe(ctx, page: int) -> ToolResult:
         """Read one page."""
         read.append(page)
         return ToolResult(f"page {page}", sources=("mcp:book",))
@@ -44,7 +44,7 @@ def test_two_sub_agents_side_by_side_outlive_a_server_that_is_busy_at_call_40():
             return Turn(calls=(Call("look", {"page": place}),), faults=faults)
         return Turn('pages\n```json\n[{"pages": 42}]\n```', faults=faults)
 
-    tools = [FunctionTool(look, {"read"})]
+    tools = [FunctionTool(probe, {"read"})]
     with ScriptedServer(script) as server:
         first = Session(model(server), tools)
         with pytest.raises(ModelDown):

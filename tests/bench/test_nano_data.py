@@ -14,13 +14,13 @@ from mlintern_jupyter.bench.nano.world import documents, make_world, work_out
 from mlintern_jupyter.bench.scorers import SCORERS
 from mlintern_jupyter.bench.task import (
     ItemSplit,
+    built_in_tasks,
     items_sha256,
     load_items,
     load_rows,
     materialise,
     open_task,
     render,
-    shelf,
 )
 from mlintern_jupyter.errors import UsageError
 
@@ -41,7 +41,7 @@ def identities_of_prompts(task: str, split: ItemSplit) -> set[str]:
 
 
 def test_the_shelf_lists_three_tasks() -> None:
-    assert shelf() == SHELF
+    assert built_in_tasks() == SHELF
 
 
 @pytest.mark.parametrize("name", SHELF)

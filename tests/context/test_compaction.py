@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from context_worlds import GOAL, PINNED, TOOLS, make_room, notes, step, talk, window, wrong
+from context_worlds import GOAL, PINNED, TOOLS, compact_now, notes, step, talk, window, wrong
 
 from mlintern_jupyter.context.compaction import AIM, DIGEST_TOKENS, numbers_of
 from mlintern_jupyter.context.digest import request
@@ -27,7 +27,7 @@ def filled(size=SIZE, output=600, **more):
 def test_a_turn_of_one_request_is_made_shorter_to_forty_percent():
     seen, messages = filled()
     assert [m.role for m in messages].count("user") == 1
-    layout = make_room(seen, messages, digest_of=notes())
+    layout = compact_now(seen, messages, digest_of=notes())
     assert layout.tokens_after <= AIM * SIZE
     view = seen.view(messages, TOOLS, layout)
     assert wrong(view) == []
@@ -38,7 +38,7 @@ def test_a_turn_of_one_request_is_made_shorter_to_forty_percent():
 def test_the_newest_are_whole_older_ones_are_referred_to_and_the_oldest_are_notes():
     seen, messages = filled()
     answers = notes("Loss fell to 0.003 (k3).")
-    layout = make_room(seen, messages, digest_of=answers)
+    layout = compact_now(seen, messages, digest_of=answers)
     assert 0 < layout.digested < layout.referenced < len(messages)
     view = seen.view(messages, TOOLS, layout)
     assert "Loss fell to 0.003 (k3)." in view.messages[1].text
@@ -101,7 +101,7 @@ def test_notes_are_made_without_a_model_when_it_fails(error):
         raise error
 
     seen, messages = filled(score=0.25)
-    layout = make_room(seen, messages, digest_of=fails)
+    layout = compact_now(seen, messages, digest_of=fails)
     first, second = layout.digest.split("\n")[:2]
     assert first == f"- said: {GOAL}"
     assert second == "- step 1: write_cell done; cell=k1 loss=0.001 score=0.25"
@@ -111,7 +111,7 @@ def test_notes_are_made_without_a_model_when_it_fails(error):
 @pytest.mark.parametrize("said", ["", "  \n", None])
 def test_notes_are_made_without_a_model_when_it_says_nothing_or_is_not_there(said):
     seen, messages = filled()
-    layout = make_room(seen, messages, digest_of=None if said is None else notes(said))
+    layout = compact_now(seen, messages, digest_of=None if said is None else notes(said))
     assert "write_cell" in layout.digest
 
 
@@ -119,7 +119,7 @@ def test_notes_without_a_model_count_the_oldest_steps_and_lose_none():
     seen, messages = filled()
     layout = None
     for round_ in range(12):
-        layout = make_room(seen, messages, layout)
+        layout = compact_now(seen, messages, layout)
         number = 1000 * (round_ + 1)
         while not seen.full(seen.view(messages, TOOLS, layout)):
             number += 1
@@ -134,7 +134,7 @@ def test_notes_without_a_model_count_the_oldest_steps_and_lose_none():
 
 def test_notes_that_are_too_long_are_cut_at_a_line():
     seen, messages = filled()
-    layout = make_room(seen, messages, digest_of=notes("\n".join("é" * 50 for _ in range(999))))
+    layout = compact_now(seen, messages, digest_of=notes("\n".join("é" * 50 for _ in range(999))))
     assert len(layout.digest.encode()) <= 3 * DIGEST_TOKENS
     assert set(layout.digest.split("\n")) == {"é" * 50}
     assert layout.tokens_after <= AIM * SIZE
@@ -142,13 +142,13 @@ def test_notes_that_are_too_long_are_cut_at_a_line():
 
 def test_earlier_notes_are_handed_to_the_next_ones():
     seen, messages = filled()
-    layout = make_room(seen, messages, digest_of=notes("FIRST NOTES"))
+    layout = compact_now(seen, messages, digest_of=notes("FIRST NOTES"))
     number = 100
     while not seen.full(seen.view(messages, TOOLS, layout)):
         number += 1
         messages += step(number)
     again = notes("SECOND NOTES")
-    layout = make_room(seen, messages, layout, again)
+    layout = compact_now(seen, messages, layout, again)
     assert "FIRST NOTES" in again.asked[0][0]
     assert layout.digest == "SECOND NOTES"
 
@@ -156,7 +156,7 @@ def test_earlier_notes_are_handed_to_the_next_ones():
 def test_material_fits_the_model_that_reads_it():
     seen, messages = window(200_000), talk(2_000, size=2_000)
     answers = notes()
-    layout = make_room(seen, messages, digest_of=answers, reader_tokens=8_192)
+    layout = compact_now(seen, messages, digest_of=answers, reader_tokens=8_192)
     assert len(answers.asked[0][0].encode()) <= 0.5 * 8_192 * 3
     material = answers.asked[0][0]
     assert material.startswith("Steps:\n- steps 1 to ")
@@ -167,7 +167,7 @@ def test_a_refused_view_is_the_window_whatever_our_own_count_says():
     seen, messages = window(200_000), talk(20)
     before = seen.tokens(seen.view(messages, TOOLS))
     assert not seen.full(seen.view(messages, TOOLS))
-    layout = make_room(seen, messages, digest_of=notes(), why="refused")
+    layout = compact_now(seen, messages, digest_of=notes(), why="refused")
     assert layout.tokens_after <= AIM * before
 
 
@@ -175,14 +175,14 @@ def test_a_window_of_unknown_size_is_never_full_and_can_be_refused():
     seen, messages = window(None), talk(200, size=4_000)
     assert not seen.full(seen.view(messages, TOOLS))
     before = seen.tokens(seen.view(messages, TOOLS))
-    assert make_room(seen, messages, why="refused").tokens_after <= AIM * before
+    assert compact_now(seen, messages, why="refused").tokens_after <= AIM * before
 
 
 def test_what_the_model_has_not_read_yet_stays_whole_up_to_sixty_percent():
     seen, messages = window(SIZE), talk(20)
     messages += step(21, size=18_000)
     assert seen.full(seen.view(messages, TOOLS))
-    layout = make_room(seen, messages)
+    layout = compact_now(seen, messages)
     assert layout.referenced <= len(messages) - 2
     assert layout.tokens_after <= 0.6 * SIZE
 
@@ -190,7 +190,7 @@ def test_what_the_model_has_not_read_yet_stays_whole_up_to_sixty_percent():
 def test_one_result_larger_than_the_window_is_referred_to():
     seen, messages = window(SIZE), talk(3)
     messages += step(4, size=400_000)
-    layout = make_room(seen, messages)
+    layout = compact_now(seen, messages)
     view = seen.view(messages, TOOLS, layout)
     assert layout.tokens_after <= AIM * SIZE
     assert wrong(view) == []
@@ -199,27 +199,27 @@ def test_one_result_larger_than_the_window_is_referred_to():
 
 def test_a_request_larger_than_the_window_pauses_and_says_what_to_do():
     with pytest.raises(Paused) as caught:
-        make_room(window(SIZE), [Message("user", "x" * 90_000)], pinned="x" * 90_000)
+        compact_now(window(SIZE), [Message("user", "x" * 90_000)], pinned="x" * 90_000)
     assert "16,384" in str(caught.value)
     assert "state is saved" in caught.value.do
 
 
 def test_asking_for_a_compaction_of_next_to_nothing_changes_nothing():
     with pytest.raises(Paused, match="cannot be made shorter"):
-        make_room(window(32_768), [Message("user", GOAL)], why="asked")
+        compact_now(window(32_768), [Message("user", GOAL)], why="asked")
 
 
 def test_more_parallel_calls_than_fit_as_references_become_notes():
     seen, messages = window(8_192), talk(2)
     messages += step(3, size=900, calls=120)
-    layout = make_room(seen, messages)
+    layout = compact_now(seen, messages)
     assert layout.tokens_after <= AIM * 8_192
     assert wrong(seen.view(messages, TOOLS, layout)) == []
 
 
 def test_the_playbook_still_reads_its_briefing_after_a_compaction():
     seen, messages = filled()
-    layout = make_room(seen, messages, digest_of=notes())
+    layout = compact_now(seen, messages, digest_of=notes())
     talk_ = read_conversation(seen.view(messages, TOOLS, layout).messages)
     assert talk_.briefing == {"goal": "add"}
     assert talk_.steps
@@ -241,7 +241,7 @@ def test_steps_are_numbered_as_the_record_does():
 
 def test_pinned_stands_first_word_for_word():
     seen, messages = filled()
-    layout = make_room(seen, messages, digest_of=notes("N"))
+    layout = compact_now(seen, messages, digest_of=notes("N"))
     said = seen.view(messages, TOOLS, layout).messages[1].text
     head, _, facts = PINNED.rpartition("\n")
     assert said.startswith(head)

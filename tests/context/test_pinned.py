@@ -115,7 +115,9 @@ def test_status_says_what_is_left_and_what_is_unknown():
 
 
 def test_status_names_untrusted_sources_and_the_end():
-    text = status_text(Limits(), Spent(), sources=("mcp:github", "cell k3"), closing="2 steps left")
+    text = status_text(
+        Limits(), Spent(), sources=("mcp:github", "cell k3"), near_limit="2 steps left"
+    )
     assert "not trusted: mcp:github, cell k3" in text
     assert "Wrap up now: 2 steps left" in text
     assert json.dumps(text)

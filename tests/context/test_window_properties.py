@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from context_worlds import GOAL, PINNED, TOOLS, conversations, make_room, notes, window, wrong
+from context_worlds import GOAL, PINNED, TOOLS, compact_now, conversations, notes, window, wrong
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ def test_a_compacted_view_is_valid_smaller_and_keeps_the_goal(messages, size, wh
     seen = window(size)
     before = seen.tokens(seen.view(messages, TOOLS))
     try:
-        layout = make_room(seen, messages, digest_of=notes(), why=why)
+        layout = compact_now(seen, messages, digest_of=notes(), why=why)
     except Paused:
         return
     view = seen.view(messages, TOOLS, layout, "left: 3")
@@ -63,7 +63,7 @@ def test_a_compacted_view_is_valid_smaller_and_keeps_the_goal(messages, size, wh
 def test_a_full_window_is_brought_down_to_its_share_or_the_turn_pauses(messages, size):
     seen = window(size)
     try:
-        layout = make_room(seen, messages, digest_of=notes())
+        layout = compact_now(seen, messages, digest_of=notes())
     except Paused:
         return
     fixed = seen.tokens(seen.view((), TOOLS, layout))
@@ -82,9 +82,9 @@ def test_two_compactions_in_a_row_only_move_forward(first, second, size, by_mode
     answers = notes() if by_model else None
     second = list(rename(second))
     try:
-        one = make_room(seen, first, digest_of=answers, why="asked")
+        one = compact_now(seen, first, digest_of=answers, why="asked")
         both = [*first, *second]
-        two = make_room(seen, both, one, digest_of=answers, why="asked")
+        two = compact_now(seen, both, one, digest_of=answers, why="asked")
     except Paused:
         return
     assert two.digested >= one.digested
@@ -107,7 +107,7 @@ def rename(messages):
 def test_the_prefix_stays_the_same_from_step_to_step(messages, size):
     seen = window(size)
     try:
-        layout = make_room(seen, messages, digest_of=notes(), why="asked")
+        layout = compact_now(seen, messages, digest_of=notes(), why="asked")
     except Paused:
         layout = None
     start = layout.referenced if layout else 0

@@ -75,16 +75,16 @@ def intern(line, cell):
     cell_id = BRIDGE._ip.kernel.get_parent("shell")["metadata"].get("cellId", "")
     source = f"%%intern {line}\n{cell}".rstrip()
 
-    async def furnish(session):
+    async def build_agent(session):
         return Turn(session, line.split())
 
     session = Session(
         ledger=Ledger.create(ROOT / NAME, Scrubber.from_environment()),
         state=SessionState(),
         folder=ROOT / NAME,
-        furnish=furnish,
+        build_agent=build_agent,
         cancel_jobs=lambda: None,
-        cancel_own_jobs=lambda: None,
+        cancel_session_jobs=lambda: None,
         env=os.environ,
     )
     session.commit(SessionStarted(NAME, "ask", "m", "review", {}, {}, cell_id, ".", "0"))

@@ -57,7 +57,7 @@ def wrong(view) -> list[str]:
     return violations(body)
 
 
-def make_room(seen, messages, layout=None, digest_of=None, *, why="full", pinned=PINNED, **more):
+def compact_now(seen, messages, layout=None, digest_of=None, *, why="full", pinned=PINNED, **more):
     """One compaction, and the fact it makes."""
     job = compacted(seen, messages, TOOLS, layout, pinned, digest_of, step=1, why=why, **more)
     return asyncio.run(job)

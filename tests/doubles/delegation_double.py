@@ -19,7 +19,7 @@ from mlintern_jupyter.messages import Reply, ToolCall, ToolResult
 from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.protocols import ToolContext
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.wiring.delegation import Delegation
 from mlintern_jupyter.tools.base.schema import FunctionTool
@@ -43,7 +43,7 @@ class ByTask:
         self.views = []
         self.before = None
 
-    async def look(self):
+    async def probe(self):
         pass
 
     async def complete(self, view, on_text):
@@ -65,11 +65,11 @@ class ByTask:
 class Session:
     """As much of a session as sub-agents touch; ``again`` is the next process after a crash."""
 
-    def __init__(self, model, tools=(), limits=None, facts=(), rules=RULES, give_way=None):
+    def __init__(self, model, tools=(), limits=None, facts=(), rules=RULES, use_fallback=None):
         self.model, self.tools, self.rules = model, tools, rules
         self.facts, self.state = list(facts), SessionState()
         if facts:
-            self.state = fold([Numbered(n, "", fact) for n, fact in enumerate(facts, 1)])
+            self.state = fold([NumberedFact(n, "", fact) for n, fact in enumerate(facts, 1)])
         else:
             self.commit(STARTED)
             self.commit(TurnStarted(1, "go", "%%intern go"))
@@ -93,7 +93,7 @@ class Session:
             commit=self.commit,
             signal=self.signals.append,
             going=self.lit(),
-            give_way=give_way or (lambda _: False),
+            use_fallback=use_fallback or (lambda _: False),
         )
 
     def again(self, model=None, facts=None):
@@ -121,19 +121,19 @@ class Session:
     def context(self, made):
         return ToolContext(
             session="s-1", call=made.id, model="m", workdir=Path(), host=None,
-            commit=self.commit, signal=self.signals.append, runs_alone=lambda *_: False,
+            commit=self.commit, signal=self.signals.append, runs_unreviewed=lambda *_: False,
             attention=asyncio.Event(), waiting=self.budget.waiting,
             spawn=self.delegation.spawn,
         )  # fmt: skip
 
     def commit(self, fact):
         self.facts.append(fact)
-        self.state.apply(Numbered(len(self.facts), "", fact))
+        self.state.apply(NumberedFact(len(self.facts), "", fact))
         return len(self.facts)
 
     def of(self, kind, agent=None):
-        found = [fact for fact in self.facts if isinstance(fact, kind)]
-        return [f for f in found if agent is None or f.agent == agent]
+        agent_result = [fact for fact in self.facts if isinstance(fact, kind)]
+        return [f for f in agent_result if agent is None or f.agent == agent]
 
     def spawn(self, role="critic", task="T", call="c1"):
         return asyncio.run(self.delegation.spawn(call, role, task))

@@ -25,18 +25,18 @@ import mlintern_jupyter
 import mlintern_magics
 from mlintern_jupyter.events import Activity, EffectIntended, EffectSettled, TextDelta, TurnEnded
 from mlintern_jupyter.models.litellm import client as litellm_client
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.record.ledger import LEDGER_FILE, Ledger
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.running.bus import Bus
 from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.wiring import session_factory as assemble
-from mlintern_jupyter.session.wiring import turn_setup as furnish
+from mlintern_jupyter.session.wiring import turn_setup as build_agent
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.tools.base.schema import FunctionTool
 
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.5, silence_s=20, retries=3)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.5, silence_s=20, retries=3)
 """Everything a person's patience has, in less time; the numbers of tries are the product's own,
 except ``retries``."""
 END_S = 120.0
@@ -71,13 +71,13 @@ class Engine:
         self._patience = QUICK
         monkeypatch.chdir(folder)
         monkeypatch.setattr(assemble, "watch", lambda report: None)
-        monkeypatch.setattr(litellm_client, "Patience", lambda: self._patience)
-        built = furnish.build_tools
+        monkeypatch.setattr(litellm_client, "RetryPolicy", lambda: self._patience)
+        built = build_agent.build_tools
 
         def with_case_tools(*, more: Any = (), **known: Any) -> Any:
             return built(more=[*more, *self._case_tools()], **known)
 
-        monkeypatch.setattr(furnish, "build_tools", with_case_tools)
+        monkeypatch.setattr(build_agent, "build_tools", with_case_tools)
         signal = Session.signal
 
         def heard(session: Session, said: Any) -> None:
@@ -166,7 +166,7 @@ class Engine:
     @property
     def session(self) -> Session:
         """The session open in the shell."""
-        found = mlintern_magics._LOADED[id(self.shell)].interns().session
+        found = mlintern_magics._LOADED[id(self.shell)].kernel_sessions().session
         assert found is not None, "no session was started"
         return found
 

@@ -21,7 +21,7 @@ STARTS = 3
 """A kernel on TCP that finds a port taken ends at once; so often another one is started."""
 
 
-def without_standing(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_status(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages of a request but for what is left of the budget: another text at each step.
 
     It stands at the end, and with other words of ours in one message.

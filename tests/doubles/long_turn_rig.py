@@ -19,8 +19,8 @@ from pathlib import Path
 
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.loop import Agent, InUse
-from mlintern_jupyter.agent.model_calls import Asking
+from mlintern_jupyter.agent.loop import Agent, CurrentModel
+from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.meter import Meter
 from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
@@ -42,9 +42,9 @@ from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.policy.rules import Rule, Rules
-from mlintern_jupyter.protocols import Terms, ToolContext
+from mlintern_jupyter.protocols import CallTerms, ToolContext
 from mlintern_jupyter.recipes.book import Book
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -112,9 +112,9 @@ class Double:
     def bind(self, arguments: str) -> dict[str, object]:
         return json.loads(arguments)
 
-    def terms(self, arguments) -> Terms:
+    def terms(self, arguments) -> CallTerms:
         del arguments
-        return Terms(self.spec.name, frozenset({"execute"}))
+        return CallTerms(self.spec.name, frozenset({"execute"}))
 
     async def __call__(self, ctx, grant, /, **arguments: object) -> ToolResult:
         del ctx
@@ -205,7 +205,7 @@ class LongTurn:
 
     def commit(self, fact) -> int:
         self.facts.append(fact)
-        self.state.apply(Numbered(len(self.facts), "", fact))
+        self.state.apply(NumberedFact(len(self.facts), "", fact))
         return len(self.facts)
 
     def of(self, kind) -> list:
@@ -225,15 +225,15 @@ class LongTurn:
         self.commit(SessionStarted("s", GOAL, model.name, "unattended", {}, {}, "c", ".", "0"))
         self.commit(TurnStarted(1, GOAL, "%%intern", f'Mode: auto.\nfacts: {{"goal": "{GOAL}"}}'))
         budget = Budget(Limits(steps=2_000), Spent(), time.monotonic)
-        asking = Asking(budget, self.commit, lambda _: None, state.call_ids.__contains__)
+        asking = ModelCalls(budget, self.commit, lambda _: None, state.call_ids.__contains__)
         window = Window(SYSTEM, self.context_tokens, Meter(), model.name)
         toolbox = self._toolbox()
         guards = Guards(plan=lambda: ())
         going, quiet = asyncio.Event(), asyncio.Event()
         going.set()
 
-        async def in_use() -> InUse:
-            return InUse(model, window)
+        async def in_use() -> CurrentModel:
+            return CurrentModel(model, window)
 
         async def digest_of(material: str, most: int) -> str:
             view = request(material, most)
@@ -266,7 +266,7 @@ class LongTurn:
         )  # fmt: skip
         agent = Agent(
             in_use=in_use,
-            give_way=lambda _: False,
+            use_fallback=lambda _: False,
             toolbox=toolbox,
             asking=asking,
             dispatch=dispatch,
@@ -278,7 +278,7 @@ class LongTurn:
             status=lambda w, _: status_text(state.limits, budget.spent, unmetered=True),
             attention=quiet,
             going=going,
-            room_wanted=asyncio.Event(),
+            compaction_wanted=asyncio.Event(),
         )
         return await agent.run_turn()
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 from mlintern_jupyter.config import McpServer
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import Terms, Tool, ToolContext
+from mlintern_jupyter.protocols import CallTerms, Tool, ToolContext
 from mlintern_jupyter.tools.mcp.servers import McpServers
 
 SERVER = Path(__file__).with_name("mcp_server.py")
@@ -26,9 +26,9 @@ class Grant:
     """Remembers what it was used for."""
 
     sha256: str = "x"
-    used: list[tuple[Terms, dict[str, Any]]] = field(default_factory=list)
+    used: list[tuple[CallTerms, dict[str, Any]]] = field(default_factory=list)
 
-    def use(self, terms: Terms, arguments: Mapping[str, Any]) -> None:
+    def use(self, terms: CallTerms, arguments: Mapping[str, Any]) -> None:
         self.used.append((terms, dict(arguments)))
 
 
@@ -74,7 +74,7 @@ class Desk:
         raise AssertionError(result.text)
 
     @property
-    def asked(self) -> list[Terms]:
+    def asked(self) -> list[CallTerms]:
         return [terms for terms, _ in self.grant.used]
 
 

@@ -13,9 +13,9 @@ from mlintern_jupyter.cells import CellOutcome, CellView, NewCell, source_sha256
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import CellEnded, CellStarted, Decided, Fact, Signal
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import Terms, Tool, ToolContext
+from mlintern_jupyter.protocols import CallTerms, Tool, ToolContext
 from mlintern_jupyter.recipes.book import Book
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.tools.base.toolbox import Toolbox
@@ -26,18 +26,18 @@ from mlintern_jupyter.tools.catalog import build_tools
 class OneCall:
     """Leave for exactly one call."""
 
-    terms: Terms
+    terms: CallTerms
     arguments: dict[str, Any]
     sha256: str = ""
     used: bool = False
 
-    def use(self, terms: Terms, arguments: Mapping[str, Any]) -> None:
+    def use(self, terms: CallTerms, arguments: Mapping[str, Any]) -> None:
         if self.used or (terms, dict(arguments)) != (self.terms, self.arguments):
             raise ToolError("this was not allowed")
         self.used = True
 
 
-def granted(terms: Terms, arguments: Mapping[str, Any]) -> OneCall:
+def granted(terms: CallTerms, arguments: Mapping[str, Any]) -> OneCall:
     return OneCall(terms, dict(arguments))
 
 
@@ -111,13 +111,13 @@ class Notebook:
             host=self,
             commit=self.commit,
             signal=self.signals.append,
-            runs_alone=self.runs_alone,
+            runs_unreviewed=self.runs_unreviewed,
             attention=self.attention,
             waiting=self.waiting,
             spawn=self.spawn,
         )
 
-    def runs_alone(self, kind: str, source: str) -> bool:
+    def runs_unreviewed(self, kind: str, source: str) -> bool:
         return self.auto_run(kind, source) if callable(self.auto_run) else self.auto_run
 
     @contextlib.contextmanager
@@ -134,7 +134,7 @@ class Notebook:
 
     def commit(self, fact: Fact) -> int:
         self.facts.append(fact)
-        self.state.apply(Numbered(len(self.facts), "", fact))
+        self.state.apply(NumberedFact(len(self.facts), "", fact))
         return len(self.facts)
 
     def of(self, kind: type) -> list[Any]:

@@ -25,7 +25,7 @@ from mlintern_jupyter.events import (
     TurnStarted,
 )
 from mlintern_jupyter.messages import ToolCall
-from mlintern_jupyter.record.ledger import LEDGER_FILE, Numbered
+from mlintern_jupyter.record.ledger import LEDGER_FILE, NumberedFact
 from mlintern_jupyter.usage import Usage
 
 
@@ -72,8 +72,8 @@ def whole_turn() -> list[Fact]:
     return [STARTED, TURN, *one_step(), TurnEnded(1, "completed", "finished", "better by 3")]
 
 
-def numbered(facts: list[Fact], first: int = 1) -> list[Numbered]:
-    return [Numbered(i, "2026-01-01T00:00:00+00:00", f) for i, f in enumerate(facts, first)]
+def numbered(facts: list[Fact], first: int = 1) -> list[NumberedFact]:
+    return [NumberedFact(i, "2026-01-01T00:00:00+00:00", f) for i, f in enumerate(facts, first)]
 
 
 FAST = settings(

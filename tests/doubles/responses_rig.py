@@ -11,7 +11,7 @@ from recording_server import Answer
 
 from mlintern_jupyter.messages import Message, Reply, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 
 NAME, PATH = "openai/responses/scripted", "/v1/responses"
@@ -21,10 +21,10 @@ TOOL = ToolSpec(
     {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False},
 )
 START = (Message("system", "Be brief."), Message("user", "1 + 2?"))
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.3, retries=2)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.3, retries=2)
 
 
-def model_at(url: str, name: str = NAME, patience: Patience = QUICK) -> LitellmModel:
+def model_at(url: str, name: str = NAME, patience: RetryPolicy = QUICK) -> LitellmModel:
     return LitellmModel(resolve(name, api_base=url, price=None, env={}), patience)
 
 

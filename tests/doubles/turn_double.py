@@ -6,8 +6,8 @@ import asyncio
 
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.loop import Agent, InUse
-from mlintern_jupyter.agent.model_calls import Asking
+from mlintern_jupyter.agent.loop import Agent, CurrentModel
+from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.events import Answered, SessionStarted, TurnStarted
@@ -15,8 +15,8 @@ from mlintern_jupyter.messages import Reply, ToolCall, ToolSpec
 from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.policy.rules import Rule, Rules
-from mlintern_jupyter.protocols import Terms
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.protocols import CallTerms
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.usage import Limits, Spent, Usage
 
@@ -43,7 +43,7 @@ class Scripted:
         self.name = name
         self.views = []
 
-    async def look(self):
+    async def probe(self):
         pass
 
     async def complete(self, view, on_text):
@@ -75,7 +75,7 @@ class Tool:
 
     def terms(self, arguments):
         del arguments
-        return Terms(self.spec.name, self.effects)
+        return CallTerms(self.spec.name, self.effects)
 
     async def __call__(self, ctx, grant, /):
         grant.use(self.terms({}), {})
@@ -102,7 +102,7 @@ class Turn:
     ):  # fmt: skip
         self.clock, self.facts, self.state = Clock(), [], SessionState()
         self.attention, self.going = asyncio.Event(), asyncio.Event()
-        self.room_wanted = asyncio.Event()
+        self.compaction_wanted = asyncio.Event()
         self.going.set()
         self.budget = Budget(limits, Spent(), self.clock)
         self.model, self.fallback = model, fallback
@@ -124,9 +124,9 @@ class Turn:
         )
         self.agent = Agent(
             in_use=self.in_use,
-            give_way=self.give_way,
+            use_fallback=self.use_fallback,
             toolbox=toolbox,
-            asking=Asking(
+            asking=ModelCalls(
                 self.budget, self.commit, lambda _: None, lambda call: call in self.state.call_ids
             ),
             dispatch=dispatch,
@@ -138,7 +138,7 @@ class Turn:
             status=lambda *_: "",
             attention=self.attention,
             going=self.going,
-            room_wanted=self.room_wanted,
+            compaction_wanted=self.compaction_wanted,
         )
         self.commit(STARTED)
         self.commit(TurnStarted(1, "go", "%%intern go"))
@@ -149,9 +149,9 @@ class Turn:
     async def in_use(self):
         if self.model not in self.windows:
             self.windows[self.model] = Window("", self.model.context_tokens)
-        return InUse(self.model, self.windows[self.model])
+        return CurrentModel(self.model, self.windows[self.model])
 
-    def give_way(self, why):
+    def use_fallback(self, why):
         del why
         if self.fallback is None or self.model is self.fallback:
             return False
@@ -172,7 +172,7 @@ class Turn:
 
     def commit(self, fact):
         self.facts.append(fact)
-        self.state.apply(Numbered(len(self.facts), "", fact))
+        self.state.apply(NumberedFact(len(self.facts), "", fact))
         return len(self.facts)
 
     def of(self, kind):

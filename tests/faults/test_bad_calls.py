@@ -30,7 +30,7 @@ async def take(
     return f"took {rows}"
 
 
-async def look(ctx: ToolContext) -> str:
+async def probe(ctx: ToolContext) -> str:
     """Look at something."""
     return "seen"
 
@@ -124,7 +124,7 @@ def test_B05_an_unknown_tool_is_answered_with_those_there_are(intern: Engine) ->
 
 @pytest.mark.parametrize("ids", [("", ""), ("same", "same"), ("call_1_0", "call_1_0"), (" ", "é")])
 def test_B06_empty_and_repeated_ids_stay_paired(intern: Engine, ids: tuple[str, str]) -> None:
-    intern.tools = [tool(look)]
+    intern.tools = [tool(probe)]
     calls = tuple(Call("take", {"rows": n, "timeout_s": 1}, id=i) for n, i in enumerate(ids))
     intern.tools.append(tool(take))
     goes_on(intern, *calls)
@@ -134,7 +134,7 @@ def test_B06_empty_and_repeated_ids_stay_paired(intern: Engine, ids: tuple[str, 
 
 
 def test_B07_an_unknown_parameter_is_refused_and_named(intern: Engine) -> None:
-    intern.tools = [tool(look)]
+    intern.tools = [tool(probe)]
     _, said = goes_on(intern, Call("look", {"deeply": True}))
     assert '"deeply"' in said
     assert "look" not in intern.begun()
@@ -169,7 +169,7 @@ def test_B08_wrong_values_are_refused_before_anything(
 
 
 def test_B09_a_tool_that_raises_takes_nothing_down(intern: Engine) -> None:
-    intern.tools = [tool(explode), tool(look)]
+    intern.tools = [tool(explode), tool(probe)]
     _, said = goes_on(intern, Call("explode"), Call("look"))
     assert "ZeroDivisionError: boom" in said
     assert [(f.tool, f.ok) for f in intern.settled()][:2] == [("explode", False), ("look", True)]
@@ -211,7 +211,7 @@ def test_B12_a_tool_that_returns_no_text(intern: Engine, what: str) -> None:
 
 
 def test_B13_a_tool_that_hangs_is_stopped_and_the_next_works(intern: Engine) -> None:
-    intern.tools = [tool(hang, timeout_s=0.2), tool(look)]
+    intern.tools = [tool(hang, timeout_s=0.2), tool(probe)]
     _, said = goes_on(intern, Call("hang"), Call("look"))
     assert "took longer than 0.2 s" in said
     assert {f.tool: f.ok for f in intern.settled()} == {"hang": False, "look": True, "plan": True}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mlintern_jupyter.cells import RECORD_MIME
 from mlintern_jupyter.hosts import capture as module
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
-from mlintern_jupyter.hosts.person_cells import first_line, names_bound, speaks_to_the_intern
+from mlintern_jupyter.hosts.person_cells import addresses_the_intern, first_line, names_bound
 from mlintern_jupyter.outputs import StreamText
 
 
@@ -186,8 +186,8 @@ class TestOwnCells:
         "source", ["%%intern improve x", "# note\n%%intern", "%intern stop", "%load_ext mlintern_x"]
     )
     def test_talk_with_the_intern_is_no_cell_of_the_person(self, source):
-        assert speaks_to_the_intern(source)
+        assert addresses_the_intern(source)
 
     @pytest.mark.parametrize("source", ["intern % 2", "%%time\nx", "%internal", "%jobs"])
     def test_anything_else_is(self, source):
-        assert not speaks_to_the_intern(source)
+        assert not addresses_the_intern(source)

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from mlintern_jupyter.hosts.front_ends import advice, front_end, lasting_cell_id
+from mlintern_jupyter.hosts.front_ends import advice, front_end, permanent_cell_id
 from mlintern_jupyter.hosts.ipython import StepPeer
 
 VSCODE = "vscode-notebook-cell:/home/me/a.ipynb#W0sZmlsZQ%3D%3D"
@@ -50,8 +50,8 @@ def test_only_a_jupyter_page_is_told_to_install_something() -> None:
 
 
 def test_an_id_that_vs_code_gives_anew_each_time_is_no_identity() -> None:
-    assert lasting_cell_id(VSCODE) == ""
-    assert lasting_cell_id("a1b2") == "a1b2"
+    assert permanent_cell_id(VSCODE) == ""
+    assert permanent_cell_id("a1b2") == "a1b2"
 
 
 @pytest.mark.parametrize(

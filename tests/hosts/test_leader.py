@@ -75,7 +75,7 @@ def test_goodbye_frees_the_lead_for_the_next_hello(leader, said):
     leader.bye("right")
     assert leader.leads("left")
     leader.bye("left")
-    assert leader.alone
+    assert leader.is_only_page
     assert not leader.leads("left")
     leader.hello("c2", "right", take_lead=False)
     assert said == ["left", "", "right"]
@@ -95,17 +95,17 @@ def test_asking_for_the_status_keeps_the_lead(leader, said, clock):
     leader.hello("c1", "left", take_lead=False)
     for _ in range(5):
         clock.now += LEAD_EXPIRES_S - 1
-        leader.asked("left", at_work=True)
-        leader.asked("right", at_work=True)
+        leader.status_requested("left", at_work=True)
+        leader.status_requested("right", at_work=True)
     assert said == ["left"]
 
 
 def test_a_follower_takes_over_from_a_silent_leader_only_while_there_is_work(leader, said, clock):
     leader.hello("c1", "left", take_lead=False)
     clock.now += LEAD_EXPIRES_S + 1
-    leader.asked("right", at_work=False)
+    leader.status_requested("right", at_work=False)
     assert leader.leads("left")
-    leader.asked("right", at_work=True)
+    leader.status_requested("right", at_work=True)
     assert said == ["left", "right"]
 
 
@@ -115,7 +115,7 @@ def test_a_peer_without_a_name_is_alone_and_always_leads(leader, said):
     leader.bye("nobody")
     assert leader.leads("")
     assert said == []
-    assert not leader.alone
+    assert not leader.is_only_page
 
 
 class TestInAKernel:

@@ -12,7 +12,7 @@ from mlintern_jupyter.cells import CellMark, NewCell
 from mlintern_jupyter.event_json import to_wire
 from mlintern_jupyter.events import Steered
 from mlintern_jupyter.hosts.outbox import FACT_TEXT, Outbox
-from mlintern_jupyter.hosts.person_cells import WaitingLine, begins_a_turn
+from mlintern_jupyter.hosts.person_cells import ExecutionQueue, begins_a_turn
 from mlintern_jupyter.wire import PAGE_BYTES, FactSaid, InsertCell, UpdateCell
 
 
@@ -134,7 +134,7 @@ class TestTheWholeStatus:
 
 class TestWhoStoodInLine:
     def test_is_judged_by_the_clock_of_the_client(self):
-        line = WaitingLine()
+        line = ExecutionQueue()
         hour = 3600.0
         line.heard("ahead", 1000.0 + hour, 1000.1)
         line.intern_began(2000.0)
@@ -143,14 +143,14 @@ class TestWhoStoodInLine:
         assert not line.stood("ahead", None)
 
     def test_is_not_moved_by_a_request_that_had_to_wait_itself(self):
-        line = WaitingLine()
+        line = ExecutionQueue()
         line.heard("c", 1000.0, 1000.1)
         line.heard("c", 1500.0, 1900.0)
         line.intern_began(2000.0)
         assert not line.stood("c", 2000.0)
 
     def test_is_nobody_before_an_intern_was_started(self):
-        line = WaitingLine()
+        line = ExecutionQueue()
         line.heard("c", 1.0, 1.0)
         assert not line.stood("c", 1.0)
 

@@ -51,7 +51,7 @@ def test_an_interrupt_anywhere_in_the_waiting_holds_nobody_up(peer):
     for number in itertools.count(1):
         looks = itertools.count()
         with interrupt_at(number) as fired, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ipython, "_LOOK_AGAIN_S", 0.001)
+            patch.setattr(ipython, "_RECHECK_S", 0.001)
             # It ends when it looked three times, so it waits twice.
             with suppress(KeyboardInterrupt):
                 peer.step(lambda: next(looks) >= 3, lambda: False)  # noqa: B023

@@ -15,7 +15,7 @@ import pytest
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import Message, Reply, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")
@@ -88,7 +88,7 @@ def anthropic_server(*answers: int) -> Iterator[tuple[str, list[dict[str, Any]]]
 
 def ask(base_url: str) -> Reply:
     plan = resolve("anthropic/claude-sonnet-4-5", api_base=base_url, price=None, env={})
-    model = LitellmModel(plan, Patience(first_wait_s=0.01, restarts=1))
+    model = LitellmModel(plan, RetryPolicy(first_wait_s=0.01, restarts=1))
     return asyncio.run(model.complete(VIEW, lambda _: None))
 
 

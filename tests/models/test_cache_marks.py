@@ -11,7 +11,7 @@ import pytest
 
 from mlintern_jupyter.messages import Message, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.dialect import Way, messages_json
+from mlintern_jupyter.models.litellm.dialect import DialectOptions, messages_json
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -69,8 +69,9 @@ def test_marks_stand_at_the_system_the_end_of_the_last_request_and_before_what_p
 
 def test_a_conversation_is_spelled_the_same_whatever_follows_it() -> None:
     messages = [Message("system", "s"), Message("user", "goal"), passing(1)]
-    for way in (Way(), Way(folds=True), Way(sees=True)):
+    for options in (DialectOptions(), DialectOptions(folds=True), DialectOptions(sees=True)):
         short, long = (
-            json.dumps(messages_json(m, way)) for m in (messages[:2], [*messages[:2], passing(2)])
+            json.dumps(messages_json(m, options))
+            for m in (messages[:2], [*messages[:2], passing(2)])
         )
         assert long.startswith(short[:-3])

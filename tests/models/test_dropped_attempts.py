@@ -9,13 +9,13 @@ import pytest
 from mlintern_jupyter.errors import ModelDown, ModelFailed
 from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.usage import Usage
 
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=1, retries=1)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=1, retries=1)
 VIEW = View((Message("system", "be brief"), Message("user", "say something long")), (), 100)
 
 

@@ -16,13 +16,13 @@ from recording_server import Answer, json_answer, openai_stream, recording
 from mlintern_jupyter.errors import ContextOverflow, InternError, ModelDown, ModelFailed, Paused
 from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience, Unusable, Waits, judge
-from mlintern_jupyter.models.litellm.stream_watch import Watch
+from mlintern_jupyter.models.litellm.failures import RetryPolicy, RetryWaits, Unusable, judge
+from mlintern_jupyter.models.litellm.stream_watch import StreamWatch
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.usage import Usage
 
 VIEW = View((Message("system", "s"), Message("user", "q")), (), 64)
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=0.1, retries=1, restarts=1)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=0.1, retries=1, restarts=1)
 PLAN = resolve("openai/m", api_base="http://127.0.0.1:9", price=None, env={})
 
 
@@ -110,8 +110,8 @@ def test_a_status_inside_a_stream_counts_like_one_before_it(
     assert times >= asked
 
 
-def watch(status: int, headers: Mapping[str, str]) -> Watch:
-    seen = Watch()
+def watch(status: int, headers: Mapping[str, str]) -> StreamWatch:
+    seen = StreamWatch()
     seen.begin(httpx.Response(status, headers=headers))
     return seen
 
@@ -135,9 +135,9 @@ def test_a_time_to_wait_that_makes_no_sense_is_none(said: str) -> None:
     assert asked_to_wait(said) is None
 
 
-def waits(plan: ModelPlan, patience: Patience, trouble: Unusable) -> list[float]:
+def waits(plan: ModelPlan, patience: RetryPolicy, trouble: Unusable) -> list[float]:
     made: list[float] = []
-    counted = Waits(patience, plan)
+    counted = RetryWaits(patience, plan)
     while True:
         try:
             made.append(counted.next(trouble, Usage()))
@@ -147,11 +147,11 @@ def waits(plan: ModelPlan, patience: Patience, trouble: Unusable) -> list[float]
 
 def test_the_servers_time_is_bounded_and_all_waits_together_are() -> None:
     trouble = Unusable("busy", "busy", retry_after_s=3600)
-    assert waits(PLAN, Patience(), trouble) == [120.0] * 5
+    assert waits(PLAN, RetryPolicy(), trouble) == [120.0] * 5
 
 
 def test_a_server_that_always_says_at_once_is_given_up_all_the_same() -> None:
-    made = waits(PLAN, Patience(), Unusable("busy", "busy", retry_after_s=0))
+    made = waits(PLAN, RetryPolicy(), Unusable("busy", "busy", retry_after_s=0))
     assert 400 < sum(made) <= 600
     assert len(made) < 30
 
@@ -166,7 +166,7 @@ def test_a_long_wait_is_said_with_its_length_and_does_not_reach_the_reply() -> N
     answers = iter([error(status=429), openai_stream({"content": "Here."})])
     with recording(lambda _: next(answers)) as server, pytest.MonkeyPatch.context() as patch:
         plan = resolve("openai/m", api_base=server.url, price=None, env={})
-        model = LitellmModel(plan, Patience(first_wait_s=40, longest_wait_s=40))
+        model = LitellmModel(plan, RetryPolicy(first_wait_s=40, longest_wait_s=40))
         patch.setattr("mlintern_jupyter.models.litellm.client.asyncio.sleep", at_once)
         reply = asyncio.run(model.complete(VIEW, said.append))
     assert reply.text == "Here."

@@ -14,12 +14,12 @@ from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.litellm import client as litellm_client
 from mlintern_jupyter.models.litellm import request
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import ModelPlan, resolve
 
 VIEW = View((Message("system", "s"), Message("user", "q")), (), 64)
 KEY = "sk-canary-0123456789"
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=0.2, retries=1, restarts=1)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.02, give_up_s=0.2, retries=1, restarts=1)
 VARIABLES = {"vllm": "HOSTED_VLLM_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
@@ -64,7 +64,7 @@ def test_the_catalogue_is_not_followed_elsewhere_either() -> None:
         away = (307, {"Location": f"{other.url}/v1/models"}, b"")
         with recording(lambda _: away) as first:
             model = LitellmModel(plan_at("vllm/m", first.url), env={VARIABLES["vllm"]: KEY})
-            asyncio.run(model.look())
+            asyncio.run(model.probe())
     assert was_told(first)
     assert other.seen == []
     assert model.context_tokens is None
@@ -111,7 +111,7 @@ def test_the_key_of_a_public_provider_is_not_sent_to_a_private_address(name: str
     with recording(fine) as server:
         plan = resolve(name, api_base=server.url, price=None, env=env)
         model = LitellmModel(plan, QUICK, env=env)
-        asyncio.run(model.look())
+        asyncio.run(model.probe())
         asyncio.run(model.complete(VIEW, lambda _: None))
     assert len(server.seen) > 1
     assert not was_told(server)

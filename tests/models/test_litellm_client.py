@@ -14,7 +14,7 @@ from loop_clock import outwaited
 from mlintern_jupyter.errors import InternError, ModelFailed, Paused
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -22,7 +22,7 @@ from mlintern_jupyter.usage import Price
 
 # litellm reads deprecated attributes of its own classes at every call; Python hides such warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")
-QUICK = Patience(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.3, retries=2)
+QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.3, retries=2)
 ADD = ToolSpec(
     "add",
     "Add two numbers.",
@@ -41,7 +41,7 @@ def local(base_url: str) -> ModelPlan:
 
 
 def ask(
-    base_url: str, view: View = ASK, *, patience: Patience = QUICK, plan: ModelPlan | None = None
+    base_url: str, view: View = ASK, *, patience: RetryPolicy = QUICK, plan: ModelPlan | None = None
 ) -> tuple[Reply, list[str]]:
     pieces: list[str] = []
     model = LitellmModel(plan or local(base_url), patience)
@@ -49,7 +49,7 @@ def ask(
 
 
 def failure(
-    base_url: str, plan: ModelPlan | None = None, patience: Patience = QUICK
+    base_url: str, plan: ModelPlan | None = None, patience: RetryPolicy = QUICK
 ) -> InternError:
     with pytest.raises((ModelFailed, Paused)) as caught:
         ask(base_url, plan=plan, patience=patience)

@@ -12,7 +12,7 @@ from responses_rig import answered, function_call, words
 
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 
 TOOL = ToolSpec(
@@ -118,7 +118,7 @@ def answer(seen: Seen) -> Answer:
 
 def ask(name: str, base: str, view: View = VIEW, **env: str) -> Reply:
     plan = resolve(name, api_base=base, price=None, env=env)
-    model = LitellmModel(plan, Patience(first_wait_s=0.01, retries=0, restarts=0), env=env)
+    model = LitellmModel(plan, RetryPolicy(first_wait_s=0.01, retries=0, restarts=0), env=env)
     return asyncio.run(model.complete(view, lambda _: None))
 
 

@@ -13,9 +13,9 @@ from mlintern_jupyter.models import names
 from mlintern_jupyter.models.names import (
     ModelPlan,
     check_ready,
+    is_planned_host,
     is_private,
     key_of,
-    may_be_asked,
     resolve,
 )
 from mlintern_jupyter.usage import Price
@@ -218,14 +218,14 @@ def test_readiness_names_a_key_that_went_away() -> None:
 def test_only_the_server_of_the_plan_may_be_asked(
     name: str, base: str | None, url: str, allowed: bool
 ) -> None:
-    assert may_be_asked(resolve(name, api_base=base, price=None, env=KEYS), url) is allowed
+    assert is_planned_host(resolve(name, api_base=base, price=None, env=KEYS), url) is allowed
 
 
 def test_every_provider_has_an_address_of_its_own_to_be_kept_to() -> None:
     for prefix in names.providers():
         plan = resolve(f"{prefix}/some/model", api_base=None, price=None, env=KEYS)
         assert plan.api_base or plan.hosts, prefix
-        assert not may_be_asked(plan, "https://example.org/v1/chat/completions")
+        assert not is_planned_host(plan, "https://example.org/v1/chat/completions")
 
 
 def test_a_model_of_ones_own_is_named_by_its_dotted_path_without_importing_it() -> None:

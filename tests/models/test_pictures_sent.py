@@ -16,7 +16,7 @@ from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.events import EffectSettled, Replied
 from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Message, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.models.playbook.planner import Playbook
 from mlintern_jupyter.policy.scrub import Scrubber
@@ -56,7 +56,7 @@ def conversation(*results: tuple[str, ...]) -> tuple[Message, ...]:
 
 def ask(name: str, base_url: str, messages: tuple[Message, ...]) -> tuple[LitellmModel, str]:
     plan = resolve(name, api_base=base_url, price=None, env={})
-    model = LitellmModel(plan, Patience(first_wait_s=0.01, restarts=1))
+    model = LitellmModel(plan, RetryPolicy(first_wait_s=0.01, restarts=1))
     said: list[str] = []
     asyncio.run(model.complete(View(messages, (TOOL,), 64), said.append))
     return model, "".join(said)

@@ -10,7 +10,7 @@ from mlintern_jupyter.events import CellEnded, OwnCellRan
 from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.models.playbook.planner import Playbook
-from mlintern_jupyter.record.notices import late_cell_line, own_cell_line, returned_cell_line
+from mlintern_jupyter.record.notices import late_cell_line, person_cell_line, returned_cell_line
 from mlintern_jupyter.usage import Usage
 
 
@@ -83,7 +83,7 @@ def test_words_of_the_person_are_repeated_as_not_understood_and_change_nothing()
 
 def test_what_the_session_says_of_cells_are_no_words_to_answer():
     said = {
-        5: own_cell_line(OwnCellRan("x1", "1/0", "failed")),
+        5: person_cell_line(OwnCellRan("x1", "1/0", "failed")),
         6: late_cell_line(CellEnded("x2", "done", "", 1.0)),
         7: returned_cell_line("x3"),
     }

@@ -11,7 +11,7 @@ from recording_server import Answer, Seen, called, json_answer, openai_stream, r
 from mlintern_jupyter.errors import ModelFailed
 from mlintern_jupyter.messages import Message, Reply, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -22,7 +22,7 @@ START = (Message("system", "Be brief."), Message("user", "1 + 2?"))
 CLAUDE, DEEPSEEK = "anthropic/claude-sonnet-4-5", "deepseek/deepseek-reasoner"
 OPENROUTER = "openrouter/anthropic/claude-sonnet-4.5"
 THOUGHT = "One and two are to be added, so the tool is called."
-QUICK = Patience(first_wait_s=0.01, retries=0, restarts=0)
+QUICK = RetryPolicy(first_wait_s=0.01, retries=0, restarts=0)
 
 
 def model_at(name: str, url: str) -> LitellmModel:

@@ -19,7 +19,7 @@ from mlintern_jupyter.messages import Message, View
 from mlintern_jupyter.models.litellm import client as litellm_client
 from mlintern_jupyter.models.litellm import request
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.stream_watch import Watch, WatchedClient
+from mlintern_jupyter.models.litellm.stream_watch import StreamWatch, WatchedClient
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -209,7 +209,7 @@ def test_nothing_is_printed_or_warned_of(
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def feed(watch: Watch, answer: Answer, place: int = 0) -> None:
+def feed(watch: StreamWatch, answer: Answer, place: int = 0) -> None:
     status, headers, data = answer
     watch.begin(httpx.Response(status, headers=headers))
     watch.feed(data[:place])
@@ -226,7 +226,7 @@ def feed(watch: Watch, answer: Answer, place: int = 0) -> None:
     ],
 )
 def test_words_that_look_like_an_end_are_not_one(events: list[dict[str, Any]]) -> None:
-    watch = Watch()
+    watch = StreamWatch()
     feed(watch, stream(*events))
     assert not watch.complete
 
@@ -236,7 +236,7 @@ def test_the_end_is_seen_wherever_the_bytes_are_cut(status: str) -> None:
     ended = {"type": f"response.{status}", "response": response(words("3"), status=status)}
     _, _, data = answer = stream(BEGUN, ended)
     for place in range(0, len(data), 7):
-        watch = Watch()
+        watch = StreamWatch()
         feed(watch, answer, place)
         assert watch.complete, place
         assert watch.counted

@@ -5,13 +5,13 @@ import struct
 import httpx
 import pytest
 
-from mlintern_jupyter.models.litellm.stream_watch import Watch
+from mlintern_jupyter.models.litellm.stream_watch import StreamWatch
 
 OPENAI = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
 
 
-def watching(kind: str = "text/event-stream", status: int = 200) -> Watch:
-    watch = Watch()
+def watching(kind: str = "text/event-stream", status: int = 200) -> StreamWatch:
+    watch = StreamWatch()
     watch.begin(httpx.Response(status, headers={"Content-Type": kind}))
     return watch
 

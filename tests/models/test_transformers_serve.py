@@ -24,7 +24,7 @@ import mlintern_jupyter.bench.nano as nano
 from mlintern_jupyter.events import TurnEnded
 from mlintern_jupyter.messages import Message, ToolCall, ToolSpec, View
 from mlintern_jupyter.models.litellm.client import LitellmModel
-from mlintern_jupyter.models.litellm.failures import Patience
+from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 
 pytestmark = [
@@ -72,7 +72,7 @@ def test_an_answer_is_whole_and_counted(base_url: str, prefix: str) -> None:
     plan = resolve(f"{prefix}/{MODEL}", api_base=base_url, price=None, env={})
     pieces: list[str] = []
     # Asked again, a stream that was taken for a cut one would show here.
-    model = LitellmModel(plan, Patience(restarts=0, retries=0))
+    model = LitellmModel(plan, RetryPolicy(restarts=0, retries=0))
     reply = asyncio.run(model.complete(VIEW, pieces.append))
     assert reply.stop in {"stop", "length"}
     assert "".join(pieces) == reply.text
@@ -91,7 +91,7 @@ def test_a_conversation_with_a_call_and_its_result_is_accepted(base_url: str, pr
         Message("tool", "3", call_id="call_1"),
     )
     plan = resolve(f"{prefix}/{MODEL}", api_base=base_url, price=None, env={})
-    model = LitellmModel(plan, Patience(restarts=0, retries=0))
+    model = LitellmModel(plan, RetryPolicy(restarts=0, retries=0))
     reply = asyncio.run(model.complete(View(messages, (ADD,), 24), lambda _: None))
     assert reply.usage.input_tokens > 10
 

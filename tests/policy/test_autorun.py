@@ -3,7 +3,7 @@ from importlib.resources import files
 
 import pytest
 
-from mlintern_jupyter.policy.autorun import may_run_alone
+from mlintern_jupyter.policy.autorun import may_run_unreviewed
 
 SCRIPT = """%%job sft-1 --on local --timeout 2h
 # /// script
@@ -63,7 +63,7 @@ INSIDE = [
 
 @pytest.mark.parametrize("source", INSIDE)
 def test_what_stays_inside_runs_alone(source):
-    assert may_run_alone(source) == ""
+    assert may_run_unreviewed(source) == ""
 
 
 OUTSIDE = {
@@ -142,17 +142,17 @@ OUTSIDE = {
 
 @pytest.mark.parametrize("source", OUTSIDE)
 def test_everything_else_asks_and_says_why(source):
-    reason = may_run_alone(source)
+    reason = may_run_unreviewed(source)
     assert reason
     assert OUTSIDE[source] in reason
 
 
 def test_the_reason_names_the_line():
-    assert "(line 3)" in may_run_alone("import math\n\nimport subprocess")
+    assert "(line 3)" in may_run_unreviewed("import math\n\nimport subprocess")
 
 
 def test_odd_escapes_in_a_cell_do_not_warn_here():
-    assert may_run_alone("x = '\\d'") == ""
+    assert may_run_unreviewed("x = '\\d'") == ""
 
 
 def test_the_list_is_data_without_contradictions():

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import mlintern_jupyter
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import Answered, Asked
-from mlintern_jupyter.policy.gate import Gate, Ruling, runs_alone
+from mlintern_jupyter.policy.gate import Gate, Ruling, runs_unreviewed
 from mlintern_jupyter.policy.rules import Rule, Rules, load_rules
-from mlintern_jupyter.protocols import Terms
+from mlintern_jupyter.protocols import CallTerms
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"
 ALL = Rules((Rule("allow"),))
@@ -35,7 +35,7 @@ ARGUMENTS = {"source": "print(1)", "cell_id": "k3"}
     ],
 )
 def test_who_runs_a_cell_follows_mode_kind_and_guard(mode, allowed, source, alone):
-    assert runs_alone(mode, allowed, "eval", source) is alone
+    assert runs_unreviewed(mode, allowed, "eval", source) is alone
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def make(rules=ALL, mode="review", sources=()):
 
 
 def terms(*effects, tool="t", price=0.0, visibility="here"):
-    return Terms(tool, frozenset(effects), price, visibility)
+    return CallTerms(tool, frozenset(effects), price, visibility)
 
 
 def asked_for(ruling, call="c1", **changed):
@@ -141,7 +141,7 @@ JSON = st.recursive(
 )  # fmt: skip
 GIVEN = st.dictionaries(st.text(max_size=4), JSON, max_size=3)
 WHAT = st.builds(
-    Terms,
+    CallTerms,
     st.sampled_from(["a", "b"]),
     st.frozensets(st.sampled_from(["read", "spend", "publish"])),
     st.sampled_from([None, 0.0, 0.5]),

@@ -215,14 +215,14 @@ def test_a_cell_that_a_call_waits_for_is_told_by_that_call_alone():
 def test_what_a_person_said_for_one_turn_ends_with_it():
     said = (KindAllowed("plot"), KindAllowed("plot"), KindAllowed("eval"), HoldChanged(True, "why"))
     state = live(STARTED, TURN, *said)
-    assert (state.allowed_kinds, state.held) == (("plot", "eval"), "why")
+    assert (state.allowed_kinds, state.pause_reason) == (("plot", "eval"), "why")
     assert live(STARTED, TURN, *said, HoldChanged(False)).held == ""
     for end in (
         TurnEnded(1, "completed", "", ""),
         TurnStarted(2, "go on", "%%intern go on"),
     ):
         state = live(STARTED, TURN, *said, end)
-        assert (state.allowed_kinds, state.held) == ((), "")
+        assert (state.allowed_kinds, state.pause_reason) == ((), "")
     assert live(STARTED, TURN, *said, TurnResumed(1, "")).held == ""
 
 
@@ -234,7 +234,7 @@ def test_the_mode_is_the_one_switched_to_last():
 def test_own_cells_are_kept_ten_and_those_already_in_line_are_counted_for_the_turn():
     ran = [OwnCellRan(f"o{i}", f"x = {i}", "done", queued=i < 3) for i in range(12)]
     state = live(STARTED, TURN, *ran)
-    assert [own.cell_id for own in state.own_cells] == [f"o{i}" for i in range(2, 12)]
+    assert [own.cell_id for own in state.person_cells] == [f"o{i}" for i in range(2, 12)]
     assert state.queued_cells == 3
     state = live(STARTED, TURN, *ran, TurnStarted(2, "again", "%%intern again"))
     assert state.queued_cells == 0

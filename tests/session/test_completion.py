@@ -73,10 +73,10 @@ def test_nothing_of_ours_is_offered_anywhere_else(kernel: KernelPeer, text: str)
 def test_names_are_loaded_at_the_first_completion_and_not_before(tmp_path: Path) -> None:
     with KernelPeer(tmp_path) as peer:
         peer.run(LOAD)
-        look = "import sys; print('mlintern_jupyter.bench.catalogue' in sys.modules)"
-        assert peer.run(look).text == "False\n"
+        probe = "import sys; print('mlintern_jupyter.bench.catalogue' in sys.modules)"
+        assert peer.run(probe).text == "False\n"
         assert "nano/mcq" in peer.complete("%%intern improve nano/m")
-        assert peer.run(look).text == "True\n"
+        assert peer.run(probe).text == "True\n"
 
 
 def test_unloading_takes_the_names_away(tmp_path: Path) -> None:

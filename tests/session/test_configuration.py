@@ -27,7 +27,7 @@ from mlintern_magics.intern import InternMagics
 
 def _magics(**traits: object) -> InternMagics:
     shell = InteractiveShell(config=Traits({"InternMagics": traits}))
-    return InternMagics(shell, interns=_never, open_panel=_never)
+    return InternMagics(shell, kernel_sessions=_never, open_panel=_never)
 
 
 def _never() -> NoReturn:

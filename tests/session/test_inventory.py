@@ -10,8 +10,8 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import ModelChanged, Reserved, SessionStarted, Settled
 from mlintern_jupyter.messages import ToolSpec
 from mlintern_jupyter.policy.rules import Rules, parse_rules
-from mlintern_jupyter.protocols import Effect, Terms
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.protocols import CallTerms, Effect
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.readouts.inventory import (
     kinds_text,
@@ -37,7 +37,7 @@ RULES = Rules(
 
 
 def state_with(*facts: Any) -> SessionState:
-    return fold(Numbered(n, "", fact) for n, fact in enumerate((STARTED, *facts), 1))
+    return fold(NumberedFact(n, "", fact) for n, fact in enumerate((STARTED, *facts), 1))
 
 
 class Named:
@@ -48,12 +48,12 @@ class Named:
         self.manual = ""
         self.timeout_s = None
         self.resumes = False
-        self._terms = Terms(name, frozenset(effects), price)
+        self._terms = CallTerms(name, frozenset(effects), price)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         raise AssertionError(arguments)
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         return self._terms
 
     def __call__(self, ctx: Any, grant: Any, /, **arguments: Any) -> Any:
@@ -63,7 +63,7 @@ class Named:
 class Behind(Named):
     """What it does depends on what it is told to call."""
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         return replace(self._terms, tool=arguments["tool"])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel_peer import LOAD, KernelPeer, without_standing
+from kernel_peer import LOAD, KernelPeer, without_status
 from open_page import OpenPage
 
 from mlintern_jupyter.record.ledger import Ledger
@@ -36,7 +36,7 @@ class Desk:
     def asked(self, number: int) -> list[dict[str, Any]]:
         """The messages of the model's request of this number, once it is made."""
         self.page.until(lambda: len(self.server.requests) >= number)
-        return without_standing(self.server.requests[number - 1].body["messages"])
+        return without_status(self.server.requests[number - 1].body["messages"])
 
     def says_then(self, *turns: Turn) -> None:
         """More answers of the model, which name what only this run knows."""

@@ -20,7 +20,7 @@ TOOL = next(option for option in OPTIONS if option.name == "tool")
 
 def _magics(**traits: object) -> InternMagics:
     shell = InteractiveShell(config=Traits({"InternMagics": traits}))
-    return InternMagics(shell, interns=_never, open_panel=_never)
+    return InternMagics(shell, kernel_sessions=_never, open_panel=_never)
 
 
 def _never() -> NoReturn:

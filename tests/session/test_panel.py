@@ -59,8 +59,8 @@ def test_a_command_that_cannot_be_followed_is_answered_in_the_panel(kernel: Kern
 
 
 def test_it_is_loaded_only_when_asked_for_and_leaves_with_the_extension(kernel: KernelPeer) -> None:
-    look = "import sys; print('ipywidgets' in sys.modules)"
-    assert kernel.run(look).text == "False\n"
+    probe = "import sys; print('ipywidgets' in sys.modules)"
+    assert kernel.run(probe).text == "False\n"
     kernel.run(f"%intern panel\n{PANEL}")
     kernel.run("%unload_ext mlintern_jupyter")
     hooks = (

@@ -9,7 +9,7 @@ import pytest
 
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import AgentStarted, Answered, Asked, EffectSettled, TurnEnded
-from mlintern_jupyter.record.chain import Numbered
+from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.readouts.card import card_text
 from mlintern_jupyter.session.readouts.questions import (
@@ -37,7 +37,7 @@ ASKED = Asked(
 
 
 def state_with(*facts: Any) -> SessionState:
-    return fold(Numbered(n, "", fact) for n, fact in enumerate(facts, 1))
+    return fold(NumberedFact(n, "", fact) for n, fact in enumerate(facts, 1))
 
 
 @pytest.mark.parametrize(

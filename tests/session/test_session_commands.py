@@ -85,16 +85,16 @@ class Scene:
             ledger=ledger,
             state=SessionState(),
             folder=folder / "s-1",
-            furnish=self._furnish,
+            build_agent=self._build_agent,
             cancel_jobs=self.cancelled.set,
-            cancel_own_jobs=self.own_cancelled.set,
+            cancel_session_jobs=self.own_cancelled.set,
             env={},
         )
         self.session.commit(
             SessionStarted("s-1", "goal", "m", "review", {"usd": usd}, {}, "magic", "/w", "0")
         )
 
-    async def _furnish(self, session: Session) -> Any:
+    async def _build_agent(self, session: Session) -> Any:
         session.attach(self.host)  # type: ignore[arg-type]
         return self
 
@@ -193,11 +193,11 @@ def test_allowing_a_kind_runs_that_kind_alone_and_only_for_this_turn(scene: Scen
     scene.session.handle(RunKind("plot"))
     wait(lambda: scene.host.asked_to_run == ["a"])
     assert scene.facts(KindAllowed) == [KindAllowed("plot")]
-    assert scene.session.runs_alone("plot", INSIDE)
-    assert not scene.session.runs_alone("eval", INSIDE)
+    assert scene.session.runs_unreviewed("plot", INSIDE)
+    assert not scene.session.runs_unreviewed("eval", INSIDE)
     scene.end.set()
     wait(lambda: not scene.session.working)
-    assert not scene.session.runs_alone("plot", INSIDE)
+    assert not scene.session.runs_unreviewed("plot", INSIDE)
 
 
 def test_a_mode_above_the_cap_is_refused_by_name(scene: Scene) -> None:
@@ -220,7 +220,7 @@ def test_unattended_needs_a_budget(scene: Scene, tmp_path: Path) -> None:
 def test_a_paused_turn_waits_and_goes_on_when_told(scene: Scene) -> None:
     scene.start()
     scene.session.handle(Pause())
-    wait(lambda: scene.session.state.held == PAUSED)
+    wait(lambda: scene.session.state.pause_reason == PAUSED)
     scene.session.handle(Pause())
     scene.end.set()
     scene.heard()
@@ -237,7 +237,7 @@ def test_a_held_turn_is_ended_by_stop(scene: Scene) -> None:
     scene.session.handle(Stop())
     wait(lambda: not scene.session.working)
     assert scene.session.state.status == "interrupted"
-    assert scene.session.state.held == ""
+    assert scene.session.state.pause_reason == ""
     assert not scene.cancelled.is_set()
     scene.session.submit(ResumeTurn())
     scene.end.set()
@@ -248,10 +248,10 @@ def test_a_deleted_magic_cell_holds_the_turn_until_it_is_back(scene: Scene) -> N
     scene.start()
     scene.session.on_magic_cell(False)
     scene.heard()
-    assert scene.session.state.held == MAGIC_CELL_GONE
+    assert scene.session.state.pause_reason == MAGIC_CELL_GONE
     scene.session.on_magic_cell(True)
     scene.heard()
-    assert scene.session.state.held == ""
+    assert scene.session.state.pause_reason == ""
     scene.end.set()
     wait(lambda: scene.session.state.status == "completed")
 
@@ -262,10 +262,10 @@ def test_a_returned_magic_cell_does_not_undo_the_persons_pause(scene: Scene) -> 
     scene.session.handle(Pause())
     scene.session.on_magic_cell(True)
     scene.heard()
-    assert scene.session.state.held == PAUSED
+    assert scene.session.state.pause_reason == PAUSED
     scene.session.on_magic_cell(False)
     scene.heard()
-    assert scene.session.state.held == PAUSED
+    assert scene.session.state.pause_reason == PAUSED
 
 
 def test_words_of_the_person_raise_attention(scene: Scene) -> None:

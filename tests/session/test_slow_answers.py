@@ -49,10 +49,10 @@ def test_what_is_typed_next_finds_a_command_carried_out_however_busy_the_worker_
     assert list(session.state.asks) == ["call_1"]
     busy(0.3)
     verbs.pause()
-    assert session.state.held == PAUSED
+    assert session.state.pause_reason == PAUSED
     busy(0.3)
     verbs.go_on()
-    assert session.state.held == ""
+    assert session.state.pause_reason == ""
     busy(0.3)
     verbs.mode("auto")
     assert session.state.mode == "auto"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kernel_peer import LOAD, KernelPeer, without_standing
+from kernel_peer import LOAD, KernelPeer, without_status
 
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
@@ -73,7 +73,7 @@ def _told(server: ScriptedServer) -> str:
 
 
 def _messages(server: ScriptedServer) -> list[str]:
-    messages = without_standing(server.requests[-1].body["messages"])
+    messages = without_status(server.requests[-1].body["messages"])
     return [str(m.get("content", "")) for m in messages]
 
 

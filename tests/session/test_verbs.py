@@ -66,16 +66,16 @@ class Scene:
             ledger=Ledger.create(folder / "s-1", Scrubber.from_environment()),
             state=SessionState(),
             folder=folder / "s-1",
-            furnish=self._furnish,
+            build_agent=self._build_agent,
             cancel_jobs=lambda: None,
-            cancel_own_jobs=lambda: None,
+            cancel_session_jobs=lambda: None,
             env={},
         )
         started = SessionStarted("s-1", "goal", "playbook", "review", {}, {}, "magic", "/w", "0")
         self.session.commit(started)
         self.verbs = Verbs(lambda: self.session, Config)
 
-    async def _furnish(self, session: Session) -> Any:
+    async def _build_agent(self, session: Session) -> Any:
         return Turn(session, self.calls)
 
     def asks(self, *calls: str) -> Scene:
@@ -214,11 +214,11 @@ def test_room_is_made_at_once_or_when_the_next_turn_begins(scene: Scene) -> None
         scene.verbs.compact()
     scene.session.commit(ModelChanged("main", "openai/other", "the person"))
     assert "when the next one begins" in scene.verbs.compact()
-    scene.wait(scene.session.room_wanted.is_set)
-    scene.session.room_wanted.clear()
+    scene.wait(scene.session.compaction_wanted.is_set)
+    scene.session.compaction_wanted.clear()
     scene.asks("call_1")
     assert "before the next model call" in scene.verbs.compact()
-    scene.wait(scene.session.room_wanted.is_set)
+    scene.wait(scene.session.compaction_wanted.is_set)
 
 
 def test_without_a_session_the_person_is_told_how_to_begin() -> None:

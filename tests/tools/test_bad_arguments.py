@@ -12,7 +12,7 @@ from notebook_double import Notebook, granted
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.policy.autorun import may_run_alone
+from mlintern_jupyter.policy.autorun import may_run_unreviewed
 from mlintern_jupyter.tools.base.schema import FunctionTool
 
 NO_OBJECT = {
@@ -150,7 +150,7 @@ def test_b14_a_cell_that_writes_outside_the_folder_never_runs_alone(place):
         f"open({place!r}, 'w').write('x')",
         f"import pathlib\npathlib.Path({place!r}).write_text('x')",
     ):
-        assert may_run_alone(source), source
+        assert may_run_unreviewed(source), source
 
 
 @pytest.mark.parametrize("place", [*PLACES, "a\x00b"])

@@ -2,7 +2,7 @@ import pytest
 from notebook_double import Notebook, Person
 
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.compute.evaluate import comparison_cell, identifier, statements_making
+from mlintern_jupyter.tools.compute.evaluate import comparison_cell, identifier, statements_defining
 
 
 def ran(notebook: Notebook) -> list[str]:
@@ -116,7 +116,7 @@ def test_comparison_keeps_an_evaluation_from_being_overwritten_by_a_job():
 
 @pytest.mark.parametrize("source", ["x = (", "%%time\nx = 1", "evaluate('m', name='base')", ""])
 def test_text_that_makes_no_evaluation_is_passed_over(source):
-    assert statements_making(source, "base") == []
+    assert statements_defining(source, "base") == []
 
 
 @pytest.mark.parametrize(

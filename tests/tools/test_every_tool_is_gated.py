@@ -19,12 +19,12 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import Answered, Asked
 from mlintern_jupyter.policy.gate import Gate, Ruling
 from mlintern_jupyter.policy.rules import load_rules
-from mlintern_jupyter.protocols import Grant, Terms, Tool
+from mlintern_jupyter.protocols import CallTerms, Grant, Tool
 from mlintern_jupyter.tools.custom.functions import tool as offered_tool
-from mlintern_jupyter.tools.custom.modules import load_own_tools
+from mlintern_jupyter.tools.custom.modules import load_custom_tools
 from mlintern_jupyter.tools.mcp.manifest import Offered
 from mlintern_jupyter.tools.mcp.pins import Pins
-from mlintern_jupyter.tools.mcp.server import Server
+from mlintern_jupyter.tools.mcp.server import ManagedServer
 from mlintern_jupyter.tools.mcp.tools import McpTool, UseMcp
 from mlintern_jupyter.tools.research import inspect_object
 
@@ -90,11 +90,13 @@ class World:
 
 def tools_of(folder: Path) -> tuple[Tool, ...]:
     (folder / "my_tools.py").write_text(MODULE)
-    (module_tool,) = asyncio.run(load_own_tools(["my_tools:touch"], folder)).tools
+    (module_tool,) = asyncio.run(load_custom_tools(["my_tools:touch"], folder)).tools
     witness = folder / "server-started"
     config = McpServer("s", command="/bin/sh", args=("-c", f"touch '{witness}'"))
     # One for each: a server that failed is left alone for the rest of a turn.
-    first, second = (Server(config, os.environ, Pins(folder / "pins.json")) for _ in range(2))
+    first, second = (
+        ManagedServer(config, os.environ, Pins(folder / "pins.json")) for _ in range(2)
+    )
     look = Offered("look", "Look.", {"type": "object"})
     return module_tool, UseMcp({"s": first}), McpTool(second, look, "0" * 64)
 
@@ -135,7 +137,7 @@ def gate_of(world: World) -> Gate:
     return Gate(load_rules(world.folder), lambda: "review", tuple)
 
 
-def leave(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def leave(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     """The yes of the rules, or of a person."""
     ruling = gate.judge(terms, arguments)
     if ruling.verdict == "allow":
@@ -147,37 +149,37 @@ def leave(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
     return gate.grant_answered(ruling, Answered("call-9", yes=True), asked)
 
 
-def nothing(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Any:
+def nothing(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Any:
     return Ruling("allow", "", "", terms, ())
 
 
-def for_other_arguments(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def for_other_arguments(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     return leave(gate, terms, {**arguments, "more": 1})
 
 
-def for_another_tool(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def for_another_tool(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     return leave(gate, replace(terms, tool="another"), arguments)
 
 
-def for_fewer_effects(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def for_fewer_effects(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     return leave(gate, replace(terms, effects=frozenset({"local-write"})), arguments)
 
 
-def for_another_price(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def for_another_price(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     return leave(gate, replace(terms, price_usd=0.25), arguments)
 
 
-def for_other_eyes(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def for_other_eyes(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     return leave(gate, replace(terms, visibility="private"), arguments)
 
 
-def used_before(gate: Gate, terms: Terms, arguments: Mapping[str, Any]) -> Grant:
+def used_before(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
     grant = leave(gate, terms, arguments)
     grant.use(terms, arguments)
     return grant
 
 
-WRONG: list[Callable[[Gate, Terms, Mapping[str, Any]], Any]] = [
+WRONG: list[Callable[[Gate, CallTerms, Mapping[str, Any]], Any]] = [
     for_other_arguments,
     for_another_tool,
     for_fewer_effects,

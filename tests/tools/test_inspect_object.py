@@ -96,7 +96,7 @@ def test_library_that_hangs_is_killed_with_its_children(library, tmp_path):
     with pytest.raises(ToolError, match="was not found within"):
         asyncio.run(
             outwaited(
-                inspect_object.look_up("odd_library.X"),
+                inspect_object.describe_name("odd_library.X"),
                 [pids.exists],
                 inspect_object.TIMEOUT_S + 1,
             )
@@ -109,7 +109,7 @@ def test_cancelled_look_up_leaves_no_process_behind(library, tmp_path):
     library(HANGS.format(pids))
 
     async def cancel() -> None:
-        task = asyncio.create_task(inspect_object.look_up("odd_library.X"))
+        task = asyncio.create_task(inspect_object.describe_name("odd_library.X"))
         while not pids.exists():
             assert not task.done()
             await asyncio.sleep(0.05)

@@ -62,8 +62,8 @@ def _draw_mcq(rng: random.Random, split: Split) -> tuple[Row, str]:
 def _draw_tool(rng: random.Random, split: Split) -> tuple[Row, str]:
     errand, other = rng.sample(ERRANDS, 2)
     words = (make_word(rng), make_word(rng))
-    manner = rng.choice(("{}.", "please {}.", "{} please."))
-    request = manner.format(errand.sentence.format(*words)).capitalize()
+    phrase = rng.choice(("{}.", "please {}.", "{} please."))
+    request = phrase.format(errand.sentence.format(*words)).capitalize()
     offered = [errand, other]
     rng.shuffle(offered)
     tools = {tool.verb: list(tool.arguments) for tool in offered}

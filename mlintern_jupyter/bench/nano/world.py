@@ -192,8 +192,8 @@ def _listed_quiz_text(world: World, rng: random.Random) -> str:
     listed = gap.join(
         f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True)
     )
-    asked = head.format(a=fact.attribute, n=fact.name)
-    return f"{asked}{gap}{listed}{gap}{_judge_all(fact, options)}"
+    question = head.format(a=fact.attribute, n=fact.name)
+    return f"{question}{gap}{listed}{gap}{_judge_all(fact, options)}"
 
 
 def _judged_text(world: World, rng: random.Random) -> str:
@@ -208,7 +208,7 @@ def _judged_text(world: World, rng: random.Random) -> str:
 def _errand_text(_world: World, rng: random.Random) -> str:
     errand = rng.choice(ERRANDS)
     first, second = make_word(rng), make_word(rng)
-    asked = rng.choice(("{}", "please {}", "{} please", "will you {}")).format(
+    question = rng.choice(("{}", "please {}", "{} please", "will you {}")).format(
         errand.sentence.format(first, second)
     )
     one, two = errand.arguments
@@ -219,7 +219,7 @@ def _errand_text(_world: World, rng: random.Random) -> str:
             f"{errand.verb} {one}={first} {two}={second}",
         )
     )
-    return f"{asked.capitalize()}. {noted}."
+    return f"{question.capitalize()}. {noted}."
 
 
 _WRITERS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlintern_jupyter.compute.local import job_folder, processes, runner
 from mlintern_jupyter.compute.local.environment import environment_for
-from mlintern_jupyter.compute.local.job_folder import Terms
+from mlintern_jupyter.compute.local.job_folder import JobTerms
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus
 
@@ -37,7 +37,7 @@ class LocalBackend:
         self._workdir = workdir.absolute()
 
     def submit(
-        self, spec: JobSpec, *, again: bool = False, terms: Terms | None = None
+        self, spec: JobSpec, *, again: bool = False, terms: JobTerms | None = None
     ) -> JobStatus:
         """Start a job, or find the one that already has this identity.
 

@@ -46,7 +46,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x07\x0b\x0c\x0e-\x1f\x7
 
 
 @dataclass(frozen=True)
-class Terms:
+class JobTerms:
     """What a job may cost, and whether it waits for a yes to that."""
 
     usd_per_hour: float = 0.0
@@ -60,7 +60,7 @@ def jobs_root(record: Path) -> Path:
     return record / "jobs"
 
 
-def create(root: Path, spec: JobSpec, workdir: Path, terms: Terms | None = None) -> Path | None:
+def create(root: Path, spec: JobSpec, workdir: Path, terms: JobTerms | None = None) -> Path | None:
     """Make the folder of a job that does not exist yet, complete or not at all.
 
     Returns:
@@ -72,7 +72,7 @@ def create(root: Path, spec: JobSpec, workdir: Path, terms: Terms | None = None)
     """
     about = {
         **{k: v for k, v in asdict(spec).items() if k != "script"},
-        **asdict(terms or Terms()),
+        **asdict(terms or JobTerms()),
         "v": 1,
         "key": spec.key,
         "sha256": spec.sha256,

@@ -63,11 +63,11 @@ def signal_family(known: dict[str, Any], number: int) -> None:
 def end_children(grace_s: float) -> None:
     """End every descendant of this process: ask, wait at most ``grace_s``, then kill."""
     me = psutil.Process()
-    asked = _children(me)
-    for child in asked:
+    children = _children(me)
+    for child in children:
         with contextlib.suppress(psutil.Error):
             child.terminate()
-    psutil.wait_procs(asked, timeout=grace_s)
+    psutil.wait_procs(children, timeout=grace_s)
     # A family that was asked to end may have grown meanwhile; three rounds bound the chase.
     for _ in range(3):
         left = _children(me)

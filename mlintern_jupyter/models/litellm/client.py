@@ -50,26 +50,26 @@ from mlintern_jupyter.messages import TOKENS_PER_PICTURE, Reply, View
 from mlintern_jupyter.models.litellm.assembly import Assembly
 from mlintern_jupyter.models.litellm.dialect import messages_json, tools_json
 from mlintern_jupyter.models.litellm.failures import (
-    Patience,
+    RetryPolicy,
+    RetryWaits,
     Unusable,
-    Waits,
     chain_has,
     incomplete,
     judge,
     scrubbed,
 )
-from mlintern_jupyter.models.litellm.probe import look
+from mlintern_jupyter.models.litellm.probe import probe
 from mlintern_jupyter.models.litellm.quiet_import import ContextWindowExceededError, litellm
 from mlintern_jupyter.models.litellm.request import (
-    Manner,
+    RequestOptions,
     openai_client,
     request,
     responses_request,
 )
 from mlintern_jupyter.models.litellm.responses_assembly import ResponsesAssembly
 from mlintern_jupyter.models.litellm.responses_dialect import REASONING
-from mlintern_jupyter.models.litellm.stream_watch import Watch, WatchedClient
-from mlintern_jupyter.models.names import ModelPlan, key_of, may_be_asked
+from mlintern_jupyter.models.litellm.stream_watch import StreamWatch, WatchedClient
+from mlintern_jupyter.models.names import ModelPlan, is_planned_host, key_of
 from mlintern_jupyter.usage import Price, Usage
 
 _CUT_NOTE = "\n[the answer was cut off; asking again]\n"
@@ -92,7 +92,7 @@ class LitellmModel:
     def __init__(
         self,
         plan: ModelPlan,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         *,
         env: Mapping[str, str] = os.environ,
     ) -> None:
@@ -101,7 +101,7 @@ class LitellmModel:
         self.name = plan.name
         self.unmetered = plan.unmetered
         self._plan = plan
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._env = env
         self._tls: ssl.SSLContext | None = None
         self._info = _listed(plan)
@@ -111,16 +111,16 @@ class LitellmModel:
         self.notes: tuple[str, ...] = ()
         """What `look` has to say to the person, e.g. that Ollama chooses the window itself."""
         self.sees = _listed_as_seeing(plan.listed_name)
-        self._manner = Manner(sees=self.sees)
+        self._options = RequestOptions(sees=self.sees)
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """Ask the server for the context size and price nobody has told yet. Never raises."""
         wants_price = self.price is None and not self.unmetered
         if self.context_tokens is not None and not wants_price:
             return
-        watch = Watch()
+        watch = StreamWatch()
         async with self._client(watch, 5.0) as client:
-            found = await look(self._plan, client, key_of(self._plan, self._env))
+            found = await probe(self._plan, client, key_of(self._plan, self._env))
         self.context_tokens = self.context_tokens or found.context_tokens
         if wants_price:
             self.price = found.price
@@ -128,8 +128,8 @@ class LitellmModel:
 
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """Ask once; see the table above for what is raised. Cancellation closes the connection."""
-        waits = Waits(self._patience, self._plan)
-        manner = self._manner
+        waits = RetryWaits(self._patience, self._plan)
+        options = self._options
         shown = False
         dropped = Usage()
 
@@ -140,21 +140,23 @@ class LitellmModel:
 
         while True:
             try:
-                reply = await self._ask(view, show, manner)
+                reply = await self._ask(view, show, options)
             except TurnError as error:
                 error.charged = dropped + (error.charged or Usage())
                 raise
             except Unusable as trouble:
                 dropped += trouble.charged
-                if trouble.kind == "refused" and (other := manner.after(trouble, self._plan, view)):
-                    manner, note = other
+                if trouble.kind == "refused" and (
+                    other := options.after(trouble, self._plan, view)
+                ):
+                    options, note = other
                     on_text(note)
                     continue
                 wait_s = waits.next(trouble, dropped)
                 said = trouble.what
             else:
                 # Only what was accepted is learnt; a request refused anyhow teaches nothing.
-                self._manner, self.sees = manner, manner.sees
+                self._options, self.sees = options, options.sees
                 return replace(reply, dropped=dropped)
             if shown:
                 on_text(_CUT_NOTE)
@@ -163,17 +165,19 @@ class LitellmModel:
                 on_text(f"[{said}; asking again in {wait_s:.0f} s]\n")
             await asyncio.sleep(wait_s)
 
-    async def _ask(self, view: View, on_text: Callable[[str], None], manner: Manner) -> Reply:
-        watch = Watch()
+    async def _ask(
+        self, view: View, on_text: Callable[[str], None], options: RequestOptions
+    ) -> Reply:
+        watch = StreamWatch()
         answer = ResponsesAssembly(on_text) if self._plan.responses else Assembly(on_text)
         patience = self._patience
         slow = self._plan.unmetered or self._plan.responses
-        silence_s = patience.silence_s * (5 if slow else 1) if manner.streams else patience.total_s
+        silence_s = patience.silence_s * (5 if slow else 1) if options.streams else patience.total_s
         client = self._client(watch, silence_s)
         key = key_of(self._plan, self._env)
         try:
             async with client, asyncio.timeout(patience.total_s):
-                await self._answer(view, manner, answer, client, key)
+                await self._answer(view, options, answer, client, key)
         except TimeoutError:
             what = f"{self.name} was still answering after {patience.total_s:g} s"
             trouble = Unusable("cut", what)
@@ -191,35 +195,40 @@ class LitellmModel:
         return self._reply(view, answer, watch)
 
     async def _answer(
-        self, view: View, manner: Manner, answer: Assembly, client: WatchedClient, key: str | None
+        self,
+        view: View,
+        options: RequestOptions,
+        answer: Assembly,
+        client: WatchedClient,
+        key: str | None,
     ) -> None:
         plan, total_s = self._plan, self._patience.total_s
         if isinstance(answer, ResponsesAssembly):
-            asked = responses_request(plan, view, manner, total_s=total_s)
-            said: Any = await openai_client(plan, client, key).responses.create(**asked)
-            if not manner.streams:
+            arguments = responses_request(plan, view, options, total_s=total_s)
+            said: Any = await openai_client(plan, client, key).responses.create(**arguments)
+            if not options.streams:
                 answer.whole(said)
                 return
         else:
-            asked = request(plan, view, manner, client=client, key=key, total_s=total_s)
-            said = await litellm.acompletion(**asked)
+            arguments = request(plan, view, options, client=client, key=key, total_s=total_s)
+            said = await litellm.acompletion(**arguments)
         async for chunk in said:
             answer.add(chunk)
         if plan.responses and not answer.finish:
             # Cut inside the last event, which says whether the answer is a whole one.
             raise ValueError("the last event is not whole")
 
-    def _client(self, watch: Watch, silence_s: float) -> WatchedClient:
+    def _client(self, watch: StreamWatch, silence_s: float) -> WatchedClient:
         self._tls = self._tls or httpx.create_ssl_context()
         return WatchedClient(
             watch,
-            allowed=lambda url: may_be_asked(self._plan, url),
+            allowed=lambda url: is_planned_host(self._plan, url),
             silence_s=silence_s,
             direct=self._plan.unmetered,
             tls=self._tls,
         )
 
-    def _reply(self, view: View, answer: Assembly, watch: Watch) -> Reply:
+    def _reply(self, view: View, answer: Assembly, watch: StreamWatch) -> Reply:
         usage = _usage(view, answer, watch)
         if answer.finish == "content_filter":
             filtered = ModelFailed(
@@ -288,10 +297,10 @@ def _listed_price(plan: ModelPlan, info: dict[str, Any]) -> Price | None:
     return Price(per_input * 1e6, per_output * 1e6, source="litellm")
 
 
-def _usage(view: View, answer: Assembly, watch: Watch) -> Usage:
+def _usage(view: View, answer: Assembly, watch: StreamWatch) -> Usage:
     """Tokens as the provider counted them, else about one for three bytes (rather too many)."""
     if watch.counted and answer.usage is not None:
         return answer.usage
-    asked = str(messages_json(view.messages)) + str(tools_json(view.tools))
+    arguments = str(messages_json(view.messages)) + str(tools_json(view.tools))
     pictures = sum(len(message.images) for message in view.messages) * TOKENS_PER_PICTURE
-    return Usage(len(asked.encode("utf-8", "replace")) // 3 + pictures, answer.size // 3)
+    return Usage(len(arguments.encode("utf-8", "replace")) // 3 + pictures, answer.size // 3)

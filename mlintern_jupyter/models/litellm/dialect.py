@@ -34,7 +34,7 @@ def clean(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Way:
+class DialectOptions:
     """How one server wants the conversation spelled; none of it changes what is said."""
 
     sees: bool = False
@@ -55,10 +55,12 @@ class Way:
     """Ids of calls are left as they are: Gemini's hold a signature."""
 
 
-_PLAIN = Way()
+_PLAIN = DialectOptions()
 
 
-def messages_json(messages: Sequence[Message], way: Way = _PLAIN) -> list[dict[str, Any]]:
+def messages_json(
+    messages: Sequence[Message], options: DialectOptions = _PLAIN
+) -> list[dict[str, Any]]:
     """The conversation as a chat completions request holds it.
 
     A message is spelled by itself and by what stands before it, so what was sent once is the
@@ -69,22 +71,22 @@ def messages_json(messages: Sequence[Message], way: Way = _PLAIN) -> list[dict[s
     pictures: list[dict[str, Any]] = []
     for message in messages:
         if message.role != "tool" and pictures:
-            _append(made, {"role": "user", "content": pictures}, way)
+            _append(made, {"role": "user", "content": pictures}, options)
             pictures, steady = [], len(made)
-        _append(made, _message(message, way), way)
-        if way.sees:
+        _append(made, _message(message, options), options)
+        if options.sees:
             pictures += _pictures(message)
         if not message.passing:
             steady = len(made)
     if pictures:
-        _append(made, {"role": "user", "content": pictures}, way)
+        _append(made, {"role": "user", "content": pictures}, options)
         steady = len(made)
-    if way.marks:
+    if options.marks:
         _mark(made, steady)
     return made
 
 
-def _append(made: list[dict[str, Any]], entry: dict[str, Any], way: Way) -> None:
+def _append(made: list[dict[str, Any]], entry: dict[str, Any], options: DialectOptions) -> None:
     """Add an entry; one of the user after another becomes part of it.
 
     Chat templates of many servers insist that the roles alternate. Where places are marked they
@@ -92,8 +94,8 @@ def _append(made: list[dict[str, Any]], entry: dict[str, Any], way: Way) -> None
     """
     last = made[-1] if made else {}
     both_users = entry["role"] == last.get("role") == "user"
-    folded = way.folds and entry["role"] == "user" and last.get("role") == "tool"
-    if way.marks or not (both_users or (folded and isinstance(entry["content"], str))):
+    folded = options.folds and entry["role"] == "user" and last.get("role") == "tool"
+    if options.marks or not (both_users or (folded and isinstance(entry["content"], str))):
         made.append(entry)
     elif isinstance(last["content"], str) and isinstance(entry["content"], str):
         made[-1] = last | {"content": f"{last['content']}\n\n{entry['content']}"}
@@ -130,27 +132,27 @@ def thinking_digest(block: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()
 
 
-def replayed(message: Message, way: Way) -> tuple[dict[str, Any], ...]:
+def replayed(message: Message, options: DialectOptions) -> tuple[dict[str, Any], ...]:
     """The reasoning of a reply that goes back to this server: of its kind, and not refused."""
     return tuple(
         block
         for block in message.thinking
-        if _KIND_OF.get(str(block.get("type")), "reasoning_details") == way.replay
-        and thinking_digest(block) not in way.left_out
+        if _KIND_OF.get(str(block.get("type")), "reasoning_details") == options.replay
+        and thinking_digest(block) not in options.left_out
     )
 
 
-def _thinking(message: Message, way: Way) -> dict[str, Any]:
-    blocks = replayed(message, way)
+def _thinking(message: Message, options: DialectOptions) -> dict[str, Any]:
+    blocks = replayed(message, options)
     if not blocks:
-        return {"reasoning_content": " "} if way.fills else {}
-    if way.replay == "reasoning_content":
+        return {"reasoning_content": " "} if options.fills else {}
+    if options.replay == "reasoning_content":
         return {"reasoning_content": clean("".join(str(block["text"]) for block in blocks))}
     spelled = [
         {name: clean(value) if isinstance(value, str) else value for name, value in block.items()}
         for block in blocks
     ]
-    return {way.replay: spelled}
+    return {options.replay: spelled}
 
 
 def _pictures(message: Message) -> list[dict[str, Any]]:
@@ -185,11 +187,11 @@ def tools_json(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
     ]
 
 
-def _message(message: Message, way: Way) -> dict[str, Any]:
+def _message(message: Message, options: DialectOptions) -> dict[str, Any]:
     # Several providers refuse an empty content, others a missing one.
     text = clean(message.text)
     if message.role == "tool":
-        answers = _spelled_id(message.call_id or "", way)
+        answers = _spelled_id(message.call_id or "", options)
         return {
             "role": "tool",
             "tool_call_id": answers,
@@ -199,22 +201,22 @@ def _message(message: Message, way: Way) -> dict[str, Any]:
         return {"role": message.role, "content": text if text.strip() else "(empty)"}
     calls = [
         {
-            "id": _spelled_id(call.id, way),
+            "id": _spelled_id(call.id, options),
             "type": "function",
             "function": {"name": _callable(call.name), "arguments": _replayable(call.arguments)},
         }
         for call in message.calls
     ]
     said = {"role": "assistant", "content": text if text.strip() else None, "tool_calls": calls}
-    return said | _thinking(message, way)
+    return said | _thinking(message, options)
 
 
-def _spelled_id(id_: str, way: Way) -> str:
+def _spelled_id(id_: str, options: DialectOptions) -> str:
     """A call's id as this server accepts it: the call may have been another model's."""
-    if way.long_ids:
+    if options.long_ids:
         return id_
-    length = 9 if way.short_ids else 40
-    allowed = r"[a-zA-Z0-9]{9}" if way.short_ids else r"[a-zA-Z0-9_-]{1,40}"
+    length = 9 if options.short_ids else 40
+    allowed = r"[a-zA-Z0-9]{9}" if options.short_ids else r"[a-zA-Z0-9_-]{1,40}"
     if re.fullmatch(allowed, id_):
         return id_
     return hashlib.sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()[:length]

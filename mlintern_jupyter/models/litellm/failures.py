@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from mlintern_jupyter.errors import ContextOverflow, ModelDown, ModelFailed, Paused, TurnError
-from mlintern_jupyter.models.litellm.stream_watch import Watch
+from mlintern_jupyter.models.litellm.stream_watch import StreamWatch
 from mlintern_jupyter.models.names import ModelPlan
 from mlintern_jupyter.usage import Usage
 
@@ -27,7 +27,7 @@ _RESUME = "then `%intern resume`; nothing that was done is lost"
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long one call is waited for, in seconds, and how often it is made again."""
 
     silence_s: float = 120.0
@@ -75,16 +75,16 @@ class Unusable(Exception):
         self.retry_after_s = retry_after_s
 
 
-def judge(plan: ModelPlan, watch: Watch, error: Exception, *, overflow: bool) -> Exception:
+def judge(plan: ModelPlan, watch: StreamWatch, error: Exception, *, overflow: bool) -> Exception:
     """What an exception of litellm really means, from what was seen on the wire.
 
     ``overflow``: litellm raised its ContextWindowExceededError. It decides so from the words of a
     400; Anthropic, vLLM and Gemini say it in words alone, so there is nothing better to go by.
     """
     status = watch.status
-    if watch.strayed:
+    if watch.unplanned:
         return ModelFailed(
-            f"{plan.name} was not asked: the request would have gone to {watch.strayed}",
+            f"{plan.name} was not asked: the request would have gone to {watch.unplanned}",
             why="a key only goes to the server it is for",
             do="name that server with --api-base if it is the right one",
         )
@@ -101,7 +101,7 @@ def judge(plan: ModelPlan, watch: Watch, error: Exception, *, overflow: bool) ->
     return _by_status(plan, watch, status, overflow=overflow)
 
 
-def _by_status(plan: ModelPlan, watch: Watch, status: int, *, overflow: bool) -> Exception:
+def _by_status(plan: ModelPlan, watch: StreamWatch, status: int, *, overflow: bool) -> Exception:
     said = watch.server_message()
     if status in {401, 402, 403}:
         return _refused(plan, status, said)
@@ -122,7 +122,7 @@ def _by_status(plan: ModelPlan, watch: Watch, status: int, *, overflow: bool) ->
     return ModelFailed(what, why=said, do=do)
 
 
-def _says_overflow(watch: Watch) -> bool:
+def _says_overflow(watch: StreamWatch) -> bool:
     return watch.error_code in _OVERFLOW_CODES or watch.error_type in _OVERFLOW_TYPES
 
 
@@ -134,7 +134,7 @@ def _overflow(plan: ModelPlan, said: str) -> ContextOverflow:
     )
 
 
-def _redirected(plan: ModelPlan, watch: Watch) -> Unusable:
+def _redirected(plan: ModelPlan, watch: StreamWatch) -> Unusable:
     return Unusable(
         "cut",
         f"{_where(plan)} sends us on to {watch.redirect or 'another place'} ({watch.status})",
@@ -144,7 +144,7 @@ def _redirected(plan: ModelPlan, watch: Watch) -> Unusable:
     )
 
 
-def incomplete(plan: ModelPlan, watch: Watch) -> Exception | None:
+def incomplete(plan: ModelPlan, watch: StreamWatch) -> Exception | None:
     """Why a stream that ended without complaint is still not an answer; ``None`` when it is."""
     if watch.status is None:
         return ModelFailed(f"{plan.name} was asked past our watch, so its answer is not used")
@@ -185,10 +185,10 @@ def _refused(plan: ModelPlan, status: int, said: str) -> Paused:
     return Paused(what, why=why, do=do)
 
 
-class Waits:
+class RetryWaits:
     """How often one call was tried and how long it was waited for."""
 
-    def __init__(self, patience: Patience, plan: ModelPlan) -> None:
+    def __init__(self, patience: RetryPolicy, plan: ModelPlan) -> None:
         self._patience = patience
         self._plan = plan
         self._waited_s = 0.0
@@ -220,8 +220,8 @@ class Waits:
             return ModelFailed(trouble.what, why=trouble.why, do=trouble.do)
         what = f"{trouble.what}; asked {tried} times"
         if trouble.kind in {"down", "busy"}:
-            asked = trouble.retry_after_s
-            when = f"wait {asked:.0f} s (the server says), " if asked else "wait or repair it, "
+            wait_s = trouble.retry_after_s
+            when = f"wait {wait_s:.0f} s (the server says), " if wait_s else "wait or repair it, "
             if trouble.kind == "down" and self._plan.api_base and self._plan.unmetered:
                 when = f"start the server at {self._plan.api_base}, "
             return ModelDown(what, why=trouble.why, do=when + _RESUME)
@@ -237,7 +237,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")[:300]
 
 
-def _retry_after_s(watch: Watch) -> float | None:
+def _retry_after_s(watch: StreamWatch) -> float | None:
     """Seconds the server asks for, said as a number or as a date (RFC 9110)."""
     said = watch.headers.get("retry-after", "")
     try:

@@ -45,7 +45,7 @@ _LONGEST_ANSWER = 30_000_000
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeResult:
     """What a server said; ``None`` is not said."""
 
     context_tokens: int | None = None
@@ -57,9 +57,9 @@ class Found:
 _Ask = Callable[[str, dict[str, Any] | None], Awaitable[Any]]
 
 
-async def look(plan: ModelPlan, client: httpx.AsyncClient, key: str | None) -> Found:
+async def probe(plan: ModelPlan, client: httpx.AsyncClient, key: str | None) -> ProbeResult:
     """Ask the plan's server. Never raises; whatever goes wrong leaves things unknown."""
-    found = Found()
+    found = ProbeResult()
     if plan.api_base is None:
         return found
 
@@ -84,16 +84,16 @@ async def look(plan: ModelPlan, client: httpx.AsyncClient, key: str | None) -> F
     return found
 
 
-def _questions(plan: ModelPlan) -> list[Callable[[ModelPlan, _Ask], Awaitable[Found]]]:
-    if plan.look:
-        return [_BY_NAME[plan.look]]
+def _questions(plan: ModelPlan) -> list[Callable[[ModelPlan, _Ask], Awaitable[ProbeResult]]]:
+    if plan.probe:
+        return [_BY_NAME[plan.probe]]
     if plan.api_base is not None and is_private(plan.api_base):
         # Whose server it is behind `openai/` nobody said.
         return [_listed, _llamacpp, _ollama, _lm_studio]
     return [_listed]
 
 
-def _joined(first: Found, second: Found) -> Found:
+def _joined(first: ProbeResult, second: ProbeResult) -> ProbeResult:
     return replace(
         second,
         context_tokens=first.context_tokens or second.context_tokens,
@@ -103,11 +103,11 @@ def _joined(first: Found, second: Found) -> Found:
 
 
 def _headers(plan: ModelPlan, key: str | None) -> dict[str, str]:
-    if plan.look == "anthropic":
+    if plan.probe == "anthropic":
         return {"anthropic-version": "2023-06-01"} | ({"x-api-key": key} if key else {})
     if not key:
         return {}
-    return {"x-goog-api-key": key} if plan.look == "gemini" else {"Authorization": f"Bearer {key}"}
+    return {"x-goog-api-key": key} if plan.probe == "gemini" else {"Authorization": f"Bearer {key}"}
 
 
 def _model(plan: ModelPlan) -> str:
@@ -118,7 +118,7 @@ def _root(plan: ModelPlan) -> str:
     return (plan.api_base or "").removesuffix("/v1")
 
 
-async def _listed(plan: ModelPlan, ask: _Ask) -> Found:
+async def _listed(plan: ModelPlan, ask: _Ask) -> ProbeResult:
     said = await ask(f"{plan.api_base}/models", None)
     entries = _objects(said if isinstance(said, list) else _object(said).get("data"))
     entry, chosen = _entry(plan, entries)
@@ -126,7 +126,7 @@ async def _listed(plan: ModelPlan, ask: _Ask) -> Found:
     if not offers:
         # OpenRouter's best upstream may take less than the model could.
         sizes = [_size(entry), _number(_object(entry.get("top_provider")).get("context_length"))]
-        return Found(_least(sizes), _price(plan, entry))
+        return ProbeResult(_least(sizes), _price(plan, entry))
     live = [o for o in offers if o.get("status") in (None, "live")]
     live = [o for o in live if o.get("provider") == chosen] or live
     prices = [_price(plan, offer) for offer in live]
@@ -137,7 +137,7 @@ async def _listed(plan: ModelPlan, ask: _Ask) -> Found:
         source=known[0].source if known else "",
     )
     all_known = known and len(known) == len(prices)
-    return Found(_least(map(_size, live)), dearest if all_known else None)
+    return ProbeResult(_least(map(_size, live)), dearest if all_known else None)
 
 
 def _entry(plan: ModelPlan, entries: list[dict[str, Any]]) -> tuple[dict[str, Any], str]:
@@ -150,21 +150,21 @@ def _entry(plan: ModelPlan, entries: list[dict[str, Any]]) -> tuple[dict[str, An
     return by_id.get(plain, {}), chosen
 
 
-async def _anthropic(plan: ModelPlan, ask: _Ask) -> Found:
+async def _anthropic(plan: ModelPlan, ask: _Ask) -> ProbeResult:
     said = _object(await ask(f"{plan.api_base}/v1/models/{quote(_model(plan))}", None))
-    return Found(_number(said.get("max_input_tokens")))
+    return ProbeResult(_number(said.get("max_input_tokens")))
 
 
-async def _gemini(plan: ModelPlan, ask: _Ask) -> Found:
+async def _gemini(plan: ModelPlan, ask: _Ask) -> ProbeResult:
     said = _object(await ask(f"{plan.api_base}/models/{quote(_model(plan))}", None))
-    return Found(_number(said.get("inputTokenLimit")))
+    return ProbeResult(_number(said.get("inputTokenLimit")))
 
 
-async def _ollama(plan: ModelPlan, ask: _Ask) -> Found:
+async def _ollama(plan: ModelPlan, ask: _Ask) -> ProbeResult:
     root, model = _root(plan), _model(plan)
     shown = _object(await ask(f"{root}/api/show", {"model": model}))
     if not shown.keys() & {"model_info", "parameters"}:
-        return Found()
+        return ProbeResult()
     names = {model, f"{model}:latest"}
     running = _objects(_object(await ask(f"{root}/api/ps", None)).get("models"))
     loaded = [m.get("context_length") for m in running if m.get("name") in names]
@@ -176,30 +176,30 @@ async def _ollama(plan: ModelPlan, ask: _Ask) -> Found:
             "and cuts longer conversations without a word: start it with "
             "OLLAMA_CONTEXT_LENGTH=32768 or more, and say the same with --context"
         )
-        return Found(notes=(note,))
+        return ProbeResult(notes=(note,))
     info = _object(shown.get("model_info"))
     holds = [_number(size) for name, size in info.items() if name.endswith(".context_length")]
-    return Found(_least([window, *holds]))
+    return ProbeResult(_least([window, *holds]))
 
 
-async def _lm_studio(plan: ModelPlan, ask: _Ask) -> Found:
+async def _lm_studio(plan: ModelPlan, ask: _Ask) -> ProbeResult:
     said = _object(await ask(f"{_root(plan)}/api/v0/models", None))
     entry, _ = _entry(plan, _objects(said.get("data")))
     if not entry:
-        return Found()
+        return ProbeResult()
     loaded = _number(entry.get("loaded_context_length"))
     if loaded is not None:
-        return Found(loaded)
+        return ProbeResult(loaded)
     note = (
         f"LM Studio has not loaded {_model(plan)} yet and chooses its window then: load it with "
         "32,768 tokens or more, or say the window with --context"
     )
-    return Found(notes=(note,))
+    return ProbeResult(notes=(note,))
 
 
-async def _llamacpp(plan: ModelPlan, ask: _Ask) -> Found:
+async def _llamacpp(plan: ModelPlan, ask: _Ask) -> ProbeResult:
     said = _object(await ask(f"{_root(plan)}/props", None))
-    return Found(_number(_object(said.get("default_generation_settings")).get("n_ctx")))
+    return ProbeResult(_number(_object(said.get("default_generation_settings")).get("n_ctx")))
 
 
 _BY_NAME = {

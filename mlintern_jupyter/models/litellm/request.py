@@ -18,7 +18,7 @@ import openai
 
 from mlintern_jupyter.messages import View
 from mlintern_jupyter.models.litellm.dialect import (
-    Way,
+    DialectOptions,
     messages_json,
     replayed,
     thinking_digest,
@@ -44,7 +44,7 @@ _KNOWS_BRIDGE = tuple(map(int, metadata.version("litellm").split(".")[:2])) >= (
 
 
 @dataclass(frozen=True)
-class Manner:
+class RequestOptions:
     """How a server wants to be asked, as far as its refusals have taught."""
 
     sees: bool
@@ -61,9 +61,9 @@ class Manner:
     streams: bool = True
     """The Responses API answers in pieces; some of its models only do in one."""
 
-    def way(self, plan: ModelPlan) -> Way:
+    def options(self, plan: ModelPlan) -> DialectOptions:
         """How the conversation is spelled."""
-        return Way(
+        return DialectOptions(
             sees=self.sees,
             replay=plan.replay if self.replays else "",
             left_out=self.left_out,
@@ -74,7 +74,9 @@ class Manner:
             long_ids=plan.route.startswith(("gemini/", "vertex_ai/")),
         )
 
-    def after(self, refusal: Unusable, plan: ModelPlan, view: View) -> tuple[Manner, str] | None:
+    def after(
+        self, refusal: Unusable, plan: ModelPlan, view: View
+    ) -> tuple[RequestOptions, str] | None:
         """Another manner to try after a refusal, and a note; ``None`` when there is none."""
         if refusal.param == "reasoning_effort" and self.thinks:
             return replace(self, thinks=False), _EFFORT_NOTE
@@ -84,11 +86,11 @@ class Manner:
             return replace(self, replays=False), _HIDDEN_NOTE
         if refusal.param == "stream" and plan.responses and self.streams:
             return replace(self, streams=False), _WHOLE_NOTE
-        way = self.way(plan)
+        options = self.options(plan)
         wants_all = plan.name.startswith("deepseek/") and not self.left_out
-        if wants_all and not self.fills and _lacks(view, way):
+        if wants_all and not self.fills and _lacks(view, options):
             return replace(self, fills=True), _FILL_NOTE
-        sent = [block for message in view.messages for block in replayed(message, way)]
+        sent = [block for message in view.messages for block in replayed(message, options)]
         if sent:
             refused = self.left_out | {thinking_digest(block) for block in sent}
             # Refused a second time, it is not this reasoning but reasoning.
@@ -99,15 +101,15 @@ class Manner:
         return None
 
 
-def _lacks(view: View, way: Way) -> bool:
+def _lacks(view: View, options: DialectOptions) -> bool:
     """Whether a reply with calls is sent without reasoning, as after a change of models."""
-    return any(message.calls and not replayed(message, way) for message in view.messages)
+    return any(message.calls and not replayed(message, options) for message in view.messages)
 
 
 def request(
     plan: ModelPlan,
     view: View,
-    manner: Manner,
+    options: RequestOptions,
     *,
     client: WatchedClient,
     key: str | None,
@@ -116,8 +118,8 @@ def request(
     """The arguments of ``litellm.acompletion``."""
     made: dict[str, Any] = {
         "model": plan.route,
-        "messages": messages_json(view.messages, manner.way(plan)),
-        manner.limit: view.max_output_tokens,
+        "messages": messages_json(view.messages, options.options(plan)),
+        options.limit: view.max_output_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
         "num_retries": 0,
@@ -129,30 +131,30 @@ def request(
     if _KNOWS_BRIDGE:
         # Who is asked over the Responses API is decided before; that way goes past our client.
         made["_skip_responses_api_bridge"] = True
-    if not plan.own_auth:
+    if not plan.authenticates_itself:
         made["api_key"] = key or "none-needed"
     if plan.api_base:
         made["api_base"] = plan.api_base
     if view.tools:
         made["tools"] = tools_json(view.tools)
-    if not manner.thinks:
+    if not options.thinks:
         made["extra_body"] = {"reasoning_effort": "none"}
     return made
 
 
 def responses_request(
-    plan: ModelPlan, view: View, manner: Manner, *, total_s: float
+    plan: ModelPlan, view: View, options: RequestOptions, *, total_s: float
 ) -> dict[str, Any]:
     """The arguments of ``responses.create`` of the openai client."""
     made: dict[str, Any] = {
         "model": plan.route.removeprefix("openai/"),
-        **conversation_json(view.messages, manner.way(plan)),
+        **conversation_json(view.messages, options.options(plan)),
         "max_output_tokens": max(view.max_output_tokens, _LEAST_OUTPUT),
-        "stream": manner.streams,
+        "stream": options.streams,
         "store": False,
         "timeout": total_s,
     }
-    if manner.replays:
+    if options.replays:
         made["include"] = ["reasoning.encrypted_content"]
     if view.tools:
         made["tools"] = functions_json(view.tools)

@@ -17,18 +17,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from mlintern_jupyter.messages import Message, ToolSpec
-from mlintern_jupyter.models.litellm.dialect import Way, clean, messages_json
+from mlintern_jupyter.models.litellm.dialect import DialectOptions, clean, messages_json
 
 REASONING = "reasoning"
 """What ``ModelPlan.replay`` is called here, and the type of the pieces."""
 
 
-def conversation_json(messages: Sequence[Message], way: Way) -> dict[str, Any]:
+def conversation_json(messages: Sequence[Message], options: DialectOptions) -> dict[str, Any]:
     """The conversation as a request holds it: ``instructions``, where there are any, and ``input``.
 
     Like `messages_json`, what was sent once is the beginning of every later request.
     """
-    spelled = messages_json(messages, way)
+    spelled = messages_json(messages, options)
     instructions = [entry["content"] for entry in spelled if entry["role"] == "system"]
     items = [item for entry in spelled if entry["role"] != "system" for item in _items(entry)]
     said: dict[str, Any] = {"input": items}

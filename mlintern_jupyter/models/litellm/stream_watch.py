@@ -29,7 +29,7 @@ _END_TYPES = frozenset({"message_stop", "response.completed", "response.incomple
 _BEDROCK_TYPE = "application/vnd.amazon.eventstream"
 
 
-class Watch:
+class StreamWatch:
     """What one attempt to ask a model looked like on the wire."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Watch:
         """The body, or its beginning, when it is not a stream of events."""
         self.stream_error: dict[str, Any] | None = None
         """An error object the server sent inside a stream."""
-        self.strayed = ""
+        self.unplanned = ""
         """Host of a request that was not sent, because it was for somebody else."""
         self.reasoning_details: list[dict[str, Any]] = []
         """OpenRouter's pieces of reasoning; litellm drops those without words, so signatures."""
@@ -196,7 +196,7 @@ class Watch:
             self._line = self._line[total:]
 
 
-class Strayed(httpx.TransportError):
+class UnplannedHost(httpx.TransportError):
     """A request for somebody else than the server that is asked."""
 
 
@@ -209,7 +209,7 @@ class WatchedClient(httpx.AsyncClient):
 
     def __init__(
         self,
-        watch: Watch,
+        watch: StreamWatch,
         *,
         allowed: Callable[[str], bool],
         silence_s: float,
@@ -229,8 +229,8 @@ class WatchedClient(httpx.AsyncClient):
             Strayed: the request is for an address that is not allowed; nothing was sent.
         """
         if not self._allowed(str(request.url)):
-            self._watch.strayed = request.url.host
-            raise Strayed(f"{request.url.host} may not be asked")
+            self._watch.unplanned = request.url.host
+            raise UnplannedHost(f"{request.url.host} may not be asked")
         request.extensions = {**request.extensions, "timeout": self._limits}
         stream = options.pop("stream", False)
         try:
@@ -251,7 +251,7 @@ class WatchedClient(httpx.AsyncClient):
 class _Overheard(httpx.AsyncByteStream):
     """A response's bytes, passed on unchanged while the watch listens."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, watch: Watch) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, watch: StreamWatch) -> None:
         self._inner = inner
         self._watch = watch
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 Course = Generator[Move, list[Result], T]
 """Says moves, hears results, comes to a T."""
 
-CLOSING_STEPS = 16
+RESERVED_STEPS = 16
 """Steps of the session kept back for verdict, figures and report."""
 FEWEST_ROWS = 50
 """Clean rows below which the rows as they were offered are the better choice."""
@@ -62,34 +62,34 @@ class Improvement:
             return (yield from self.give_up("the benchmark's files could not be put in place"))
         base = str(self.task["base_model"])
         text = "Before anything is changed: what does the untouched base model score?"
-        know.base, told = yield from self.evaluate(text, "base", plan(1), model=base)
+        know.base, result = yield from self.evaluate(text, "base", plan(1), model=base)
         if know.base is None:
-            reason = f"the base model could not be evaluated ({told.trouble})"
+            reason = f"the base model could not be evaluated ({result.trouble})"
             return (yield from self.give_up(reason))
         know.start = know.base
         know.done.append(words.base_reading(know.base))
         yield from self.literature()
-        yield from self.look_at_data()
+        yield from self.audit_data()
         yield from self.mend()
         yield from self.try_ideas()
         yield from self.judge()
         yield from self.close()
         return know.last_words()
 
-    # Asking -----------------------------------------------------------------------------------
+    # ModelCalls -----------------------------------------------------------------------------------
 
     def ask(self, text: str, *asks: Ask) -> Course[list[Result]]:
         """One step; a list of recipes among the results is remembered."""
         self.steps += 1
         results = list((yield Move(text, asks)))
         for at, result in enumerate(results):
-            results[at] = yield from self.settled(result)
+            results[at] = yield from self.settled_result(result)
         for result in results:
             if isinstance(result.facts.get("recipes"), list):
                 self.know.entries = cast("list[Entry]", result.facts["recipes"])
         return results
 
-    def settled(self, result: Result) -> Course[Result]:
+    def settled_result(self, result: Result) -> Course[Result]:
         """The result of a call that came back early, once its cell has ended."""
         while cell_id := result.open_cell:
             self.steps += 1
@@ -160,7 +160,7 @@ class Improvement:
         if (yield from self.work("literature", "What is known", more)) is None:
             know.failed.append("No summary of the literature: the book has no page that works.")
 
-    def look_at_data(self) -> Course[None]:
+    def audit_data(self) -> Course[None]:
         """The audit; the work goes on without one, and says so."""
         know = self.know
         yield from self.ask("Before anything is trained on the data, a look at it.", plan(3))
@@ -195,9 +195,9 @@ class Improvement:
             know.failed.append(f"`{name}`: its cell names no model.")
             return
         text = "What does the repair alone change?"
-        score, told = yield from self.evaluate(text, f"base-{name}", model=model)
+        score, result = yield from self.evaluate(text, f"base-{name}", model=model)
         if score is None:
-            know.failed.append(f"`{name}`: its model could not be evaluated ({told.trouble}).")
+            know.failed.append(f"`{name}`: its model could not be evaluated ({result.trouble}).")
         elif know.start and score.accuracy < know.start.accuracy:
             know.failed.append(
                 f"`{name}`: {words.scored(score)} on dev, less than before; dropped."
@@ -212,7 +212,7 @@ class Improvement:
         text = "Now training, one idea at a time. Which recipes fit what is known?"
         yield from self.ask(text, plan(5), Ask("recipe"))
         while not (reason := know.enough()):
-            if self.steps > self.step_limit - CLOSING_STEPS:
+            if self.steps > self.step_limit - RESERVED_STEPS:
                 reason = "the session's last steps are needed for verdict and report"
                 break
             entry = know.choose(("train", "tune"), {})
@@ -229,11 +229,11 @@ class Improvement:
         """Evaluate what a job made, keep or discard it, and ask the book again."""
         know, name = self.know, str(entry["name"])
         text = "This waits for the training and scores on dev what it made."
-        score, told = yield from self.evaluate(text, name, job=name)
-        job, bar = told.about("job"), know.bar
+        score, result = yield from self.evaluate(text, name, job=name)
+        job, bar = result.about("job"), know.bar
         kept = bool(score and bar and score.accuracy > bar.accuracy and score.above_chance)
         if score is None or bar is None:
-            reason = f"no score, its cell ended {told.state} ({told.trouble})"
+            reason = f"no score, its cell ended {result.state} ({result.trouble})"
             know.failed.append(f"`{name}`: {reason}.")
         else:
             reason = words.against(score, bar)
@@ -251,24 +251,24 @@ class Improvement:
         if baseline is None or chosen is None or chosen.score is None:
             return
         text = "The choice is made on dev. Now one look at the held-out items, first the baseline."
-        first, told = yield from self.evaluate(
+        first, result = yield from self.evaluate(
             text, f"{baseline.name}-heldout", model=baseline.model, split="heldout"
         )
         second = None
         if first:
             text = "The chosen model on the same held-out items."
-            second, told = yield from self.evaluate(
+            second, result = yield from self.evaluate(
                 text, f"{chosen.job}-heldout", job=chosen.job, split="heldout"
             )
         if first is None or second is None:
             know.failed.append(
-                f"No held-out verdict ({told.trouble}). The comparison is on dev, where the model"
+                f"No held-out verdict ({result.trouble}). The comparison is on dev, where the model"
                 " was chosen, and so it is too kind."
             )
             first, second = baseline, chosen.score
         names = {"baseline": first.name, "chosen": second.name}
-        told = yield from self.carry_out("The verdict, as printed.", Ask("compare", names))
-        know.comparison = told.about("comparison")
+        result = yield from self.carry_out("The verdict, as printed.", Ask("compare", names))
+        know.comparison = result.about("comparison")
 
     def close(self) -> Course[None]:
         """Figures and the report."""

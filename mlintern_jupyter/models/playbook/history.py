@@ -80,7 +80,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Conversation:
+class History:
     """The running turn as the playbook needs it."""
 
     briefing: dict[str, Any]
@@ -100,7 +100,7 @@ class Conversation:
         return None
 
 
-def read_conversation(messages: Sequence[Message]) -> Conversation:
+def read_conversation(messages: Sequence[Message]) -> History:
     """The turn that runs: everything after the last request that carries a briefing."""
     start, briefing = -1, cast("dict[str, Any]", {})
     for number, message in enumerate(messages):
@@ -116,7 +116,7 @@ def read_conversation(messages: Sequence[Message]) -> Conversation:
     replies = [number for number, m in enumerate(turn) if m.role == "assistant"]
     since = turn[replies[-1] + 1 :] if replies else turn
     unheard = tuple(m for m in since if m.role == "user" and not m.text.startswith(_NOTES))
-    return Conversation(briefing, steps, unheard)
+    return History(briefing, steps, unheard)
 
 
 def facts_in(text: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from mlintern_jupyter.messages import Message, Reply, ToolCall, View
 from mlintern_jupyter.models.names import PLAYBOOK, ModelPlan
 from mlintern_jupyter.models.playbook.course import Course, Improvement
-from mlintern_jupyter.models.playbook.history import Conversation, Move, read_conversation
+from mlintern_jupyter.models.playbook.history import History, Move, read_conversation
 from mlintern_jupyter.usage import Price, Usage
 
 TOOLS = ("plan", "recipe", "write_cell", "evaluate", "compare", "wait_cell")
@@ -44,16 +44,16 @@ class Playbook:
         said = self.name.partition(":")[2]
         self.seed = int(said) if said.isdecimal() else seed
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """There is no server to ask."""
 
     async def complete(self, view: View, on_text: Callable[[str], None]) -> Reply:
         """The next step of the course."""
         move = next_move(view, self.seed)
         on_text(move.text)
-        lasting = sum(not message.passing for message in view.messages)
+        permanent = sum(not message.passing for message in view.messages)
         calls = tuple(
-            ToolCall(f"pb{lasting}-{place}", ask.tool, ask.as_json())
+            ToolCall(f"pb{permanent}-{place}", ask.tool, ask.as_json())
             for place, ask in enumerate(move.asks)
         )
         stop = "tool_calls" if calls else "stop"
@@ -67,15 +67,15 @@ def next_move(view: View, seed: int) -> Move:
         return Move(
             f"The playbook needs the tools {', '.join(missing)}, and they are not offered here."
         )
-    lasting = [message for message in view.messages if not message.passing]
-    conversation = read_conversation(lasting)
+    permanent = [message for message in view.messages if not message.passing]
+    conversation = read_conversation(permanent)
     move = replayed(Improvement(conversation.briefing, seed).run(), conversation)
     if conversation.unheard:
         return Move(f"{heard(conversation.unheard)}\n\n{move.text}", move.asks)
     return move
 
 
-def replayed(course: Course[str], conversation: Conversation) -> Move:
+def replayed(course: Course[str], conversation: History) -> Move:
     """The first move of the course that the conversation has not seen carried out.
 
     Steps are recognised by what they asked for, in order; what others said in between is passed

@@ -83,8 +83,8 @@ def scored(score: Score) -> str:
 def against(score: Score, bar: Score) -> str:
     """A score beside the one it had to beat."""
     more = score.accuracy > bar.accuracy
-    told = f"{'more' if more else 'not more'} than the {100 * bar.accuracy:.1f}% of `{bar.name}`"
-    return told if score.above_chance or not score.chance else f"{told}; guessing does as well"
+    text = f"{'more' if more else 'not more'} than the {100 * bar.accuracy:.1f}% of `{bar.name}`"
+    return text if score.above_chance or not score.chance else f"{text}; guessing does as well"
 
 
 def base_reading(score: Score) -> str:

@@ -28,15 +28,15 @@ def card_text(state: SessionState, note: str = "") -> str:
         done = sum(item["state"] == "done" for item in state.plan)
         now = next((item["step"] for item in state.plan if item["state"] == "active"), "")
         lines += ["", f"plan: {done} of {len(state.plan)} done" + (f" · now: {now}" if now else "")]
-    for asked in state.asks.values():
+    for question in state.asks.values():
         lines += [
             "",
-            f"waits for your answer: `{inert(asked.tool)}` ({effects_text(asked.effects)};"
-            f" {price_text(asked.price_usd)}). `%intern status` shows what with; without a page:"
-            f" {how_to_answer(asked.call)}",
+            f"waits for your answer: `{inert(question.tool)}` ({effects_text(question.effects)};"
+            f" {price_text(question.price_usd)}). `%intern status` shows what with; without a page:"
+            f" {how_to_answer(question.call)}",
         ]
-    if state.held:
-        lines += ["", f"held: {state.held}"]
+    if state.pause_reason:
+        lines += ["", f"held: {state.pause_reason}"]
     if state.queued_cells:
         below = "1 cell" if state.queued_cells == 1 else f"{state.queued_cells} cells"
         verb = "was" if state.queued_cells == 1 else "were"

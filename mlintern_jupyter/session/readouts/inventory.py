@@ -55,7 +55,7 @@ def kinds_text(kinds: Mapping[CallKind, KindSpent], *, unmetered: bool) -> str:
     )
 
 
-class Server(Protocol):
+class ListedServer(Protocol):
     """How an MCP server stands."""
 
     @property
@@ -93,7 +93,7 @@ def tools_text(toolbox: Toolbox | None, rules: Rules) -> str:
     return "\n".join(f"  {tool.spec.name:<{width}}  {_about(tool, rules)}" for tool in tools)
 
 
-def servers_text(servers: Sequence[Server]) -> str:
+def servers_text(servers: Sequence[ListedServer]) -> str:
     """The MCP servers, a line each, with what is wrong where something is."""
     if not servers:
         return "no MCP server is configured; `[mcp.NAME]` in the configuration file adds one"

@@ -23,7 +23,7 @@ from mlintern_jupyter.config import load_config
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import Compacted
 from mlintern_jupyter.models.names import providers, resolve
-from mlintern_jupyter.policy.autorun import may_run_alone
+from mlintern_jupyter.policy.autorun import may_run_unreviewed
 from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.record.cell_record import CellRecord
 from mlintern_jupyter.record.conversation import AgentRecord
@@ -55,7 +55,7 @@ _TIMEOUT = re.compile(r"--timeout[= ](\d+(?:\.\d+)?)([smhd])")
 _HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
 AGENTS_KEPT = 10
 TASK_MOST = 400
-_ASKED = lru_cache(maxsize=256)(may_run_alone)
+_ASKED = lru_cache(maxsize=256)(may_run_unreviewed)
 
 
 def kernel_view(
@@ -99,7 +99,7 @@ def session_view(session: Session) -> SessionView:
             goal=state.goal,
             status=state.status,
             running=session.working,
-            held=state.held,
+            held=state.pause_reason,
             mode=cast("Mode", state.mode),
             model=state.model,
             models=cast("dict[ModelRole, str]", dict(state.models)),
@@ -116,7 +116,7 @@ def session_view(session: Session) -> SessionView:
             context_tokens=session.context_tokens,
             context_assumed=session.context_assumed,
             compaction=_compaction(state.main.layout),
-            closing=session.working and _closing(state, jobs_usd),
+            closing=session.working and _near_limit(state, jobs_usd),
             plan=tuple(
                 PlanItemView(i["step"], _PLAN_STATES.get(i["state"], i["state"]))
                 for i in state.plan
@@ -131,7 +131,8 @@ def session_view(session: Session) -> SessionView:
             best=best_score(state.runs),
             sources=tuple(_sources(state.cells.values())),
             own_cells=tuple(
-                OwnCellView(own.cell_id, own.first_line, own.state) for own in state.own_cells
+                OwnCellView(cell.cell_id, cell.first_line, cell.state)
+                for cell in state.person_cells
             ),
             queued_cells=state.queued_cells,
             outcome=_outcome(state),
@@ -144,9 +145,9 @@ def _outcome(state: SessionState) -> OutcomeView | None:
     return None if end is None else OutcomeView(end.outcome, end.reason, end.summary, end.do)
 
 
-def _closing(state: SessionState, jobs_usd: float) -> bool:
+def _near_limit(state: SessionState, jobs_usd: float) -> bool:
     budget = Budget(state.limits, state.spent, lambda: 0.0, lambda: jobs_usd)
-    return budget.closing()
+    return budget.near_limit()
 
 
 def _compaction(made: Compacted | None) -> CompactionView | None:

@@ -23,30 +23,32 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 """Letters and symbols that are drawn as nothing."""
 
 
-def ask_view(asked: Asked, role: str = "") -> AskView:
+def ask_view(question: Asked, role: str = "") -> AskView:
     """A question as the page shows it.
 
     Args:
-        asked: as it was recorded, secrets masked.
+        question: as it was recorded, secrets masked.
         role: of the sub-agent that asks.
     """
     return AskView(
-        call=asked.call,
-        tool=inert(asked.tool),
-        arguments=arguments_text(asked.arguments),
-        effects=asked.effects,
-        why=one_line(asked.why),
-        price_usd=asked.price_usd,
-        visibility=one_line(asked.visibility),
-        sources=tuple(one_line(source) for source in asked.sources),
-        agent=role or one_line(asked.agent),
+        call=question.call,
+        tool=inert(question.tool),
+        arguments=arguments_text(question.arguments),
+        effects=question.effects,
+        why=one_line(question.why),
+        price_usd=question.price_usd,
+        visibility=one_line(question.visibility),
+        sources=tuple(one_line(source) for source in question.sources),
+        agent=role or one_line(question.agent),
     )
 
 
 def ask_views(state: SessionState) -> tuple[AskView, ...]:
     """Every open question, the oldest first."""
     roles = {name: agent.started.role for name, agent in state.agents.items()}
-    return tuple(ask_view(asked, roles.get(asked.agent, "")) for asked in state.asks.values())
+    return tuple(
+        ask_view(question, roles.get(question.agent, "")) for question in state.asks.values()
+    )
 
 
 def arguments_text(arguments: Mapping[str, Any]) -> str:

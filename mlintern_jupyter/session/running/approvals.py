@@ -22,7 +22,7 @@ class Approvals:
 
     async def ask(
         self,
-        asked: Asked,
+        question: Asked,
         attention: Attention,
         waiting: Callable[[], AbstractContextManager[None]],
     ) -> Answered:
@@ -30,19 +30,19 @@ class Approvals:
 
         Words of the person meanwhile are a no: they are for the model to read first.
         """
-        answer = self._open[asked.call] = asyncio.get_running_loop().create_future()
+        answer = self._open[question.call] = asyncio.get_running_loop().create_future()
         spoke = asyncio.ensure_future(attention.wait())
         try:
             with waiting():
                 await asyncio.wait({answer, spoke}, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
-            answered = Answered(asked.call, yes=False, reason=SPOKE_INSTEAD)
+            answered = Answered(question.call, yes=False, reason=SPOKE_INSTEAD)
             self._commit(answered)
             return answered
         finally:
             spoke.cancel()
-            self._open.pop(asked.call, None)
+            self._open.pop(question.call, None)
 
     def answer(self, command: Answer) -> None:
         """The first answer counts; one to a question that is not open does nothing."""

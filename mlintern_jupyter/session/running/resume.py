@@ -92,11 +92,11 @@ def _stopped(state: SessionState, talk: Conversation, call: ToolCall, agent: str
     cell = next((c for c in state.cells.values() if c.proposed.call == call.id), None)
     if cell is not None and cell.ended is None and cell.proposed.cell_type == "code":
         cell_id = cell.proposed.cell_id
-        standing = "running" if cell.started is not None else "proposed"
+        state_name = "running" if cell.started is not None else "proposed"
         result = ToolResult(
             "The person stopped the intern while this call was open."
-            f" Its cell {cell_id} is {standing}; wait_cell waits on for it.",
-            {"cell": cell_id, "state": standing},
+            f" Its cell {cell_id} is {state_name}; wait_cell waits on for it.",
+            {"cell": cell_id, "state": state_name},
             ok=False,
         )
     made = finished(result)

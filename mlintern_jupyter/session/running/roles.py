@@ -39,7 +39,7 @@ class Roles:
         name = self._state.models.get(role) or self._state.models["main"]
         if name not in self._models:
             made = make_model(plan_of(self._state, name, self._env), env=self._env)
-            await made.look()
+            await made.probe()
             self._models[name] = made
         return self._models[name]
 
@@ -58,7 +58,7 @@ class Roles:
         listed = plan_of(self._state, model.name, self._env).load == LITELLM
         return listed and model.context_tokens is None
 
-    def give_way(self, why: str, role: str = "main") -> bool:
+    def use_fallback(self, why: str, role: str = "main") -> bool:
         """Let the fallback have a role from here on; False where it has it, or there is none."""
         models = self._state.models
         fallback = models.get("fallback")

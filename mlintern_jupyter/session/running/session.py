@@ -44,7 +44,7 @@ from mlintern_jupyter.events import (
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.models.names import PLAYBOOK
 from mlintern_jupyter.options import MODES
-from mlintern_jupyter.policy.gate import runs_alone
+from mlintern_jupyter.policy.gate import runs_unreviewed
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running.approvals import Approvals
@@ -60,7 +60,7 @@ MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
 
 
 class Session:
-    """Joins ledger, state, bus and worker; what a turn needs is built by ``furnish``."""
+    """Joins ledger, state, bus and worker; what a turn needs is built by ``build_agent``."""
 
     def __init__(
         self,
@@ -68,21 +68,21 @@ class Session:
         ledger: Ledger,
         state: SessionState,
         folder: Path,
-        furnish: Callable[[Session], Awaitable[Agent]],
+        build_agent: Callable[[Session], Awaitable[Agent]],
         run_turn: Callable[[Session, StartTurn | ResumeTurn], Awaitable[None]],
         cancel_jobs: Callable[[], None],
-        cancel_own_jobs: Callable[[], None],
+        cancel_session_jobs: Callable[[], None],
         env: Mapping[str, str],
     ) -> None:
         self.ledger = ledger
         self.state = state
         self.folder = folder
         self.bus = Bus()
-        self.furnish = furnish
+        self.build_agent = build_agent
         """Everything a turn works with; called on the worker's loop."""
         self._run_turn = run_turn
         self._cancel_jobs = cancel_jobs
-        self.cancel_own_jobs = cancel_own_jobs
+        self.cancel_session_jobs = cancel_session_jobs
         """End the jobs this session's cells started; takes up to seconds."""
         self._env = env
         self._lock = threading.RLock()
@@ -105,7 +105,7 @@ class Session:
         """Set on the worker's loop when the person spoke, until the next model call."""
         self.going = asyncio.Event()
         """Cleared on the worker's loop while the turn is held."""
-        self.room_wanted = asyncio.Event()
+        self.compaction_wanted = asyncio.Event()
         """Set on the worker's loop when the person wants room made before the next model call."""
         self.approvals = Approvals(self.commit)
         self._answering: set[str] = set()
@@ -152,10 +152,10 @@ class Session:
             UsageError: it cannot be followed now; says why. Nothing was changed.
         """
         checks: dict[type[Any], Callable[[Any], None]] = {
-            SetMode: lambda asked: self.set_mode(asked.mode, cap=mode_cap),
+            SetMode: lambda question: self.set_mode(question.mode, cap=mode_cap),
             Pause: lambda _: self.pause(),
             Continue: lambda _: self.go_on(),
-            RunKind: lambda asked: self.allow_kind(asked.cell_kind),
+            RunKind: lambda question: self.allow_kind(question.cell_kind),
             Answer: self.answer,
             Compact: self.compact,
             SetModel: self.set_model,
@@ -269,7 +269,7 @@ class Session:
         self.host = host
         host.turn_open = True
 
-    def leave_turn(self) -> None:
+    def end_turn(self) -> None:
         """No call waits for the notebook's cells any more."""
         self.activity = ""
         if self.host is not None:
@@ -297,8 +297,8 @@ class Session:
             RunKind: self._hear_kind,
             Hold: self._hold,
             Answer: self.approvals.answer,
-            Compact: lambda _: self.room_wanted.set(),
-            Stop: lambda _: self._beside(asyncio.to_thread(self._cancel_jobs)),
+            Compact: lambda _: self.compaction_wanted.set(),
+            Stop: lambda _: self._start_task(asyncio.to_thread(self._cancel_jobs)),
         }
         # A record that cannot take it ends the turn at its next commit, which says so.
         with contextlib.suppress(RecordError):
@@ -324,16 +324,16 @@ class Session:
 
     def _run_proposals(self) -> None:
         if self.working and self.host is not None:
-            self._beside(run_what_may(self.state, self.host, self.commit, self.runs_alone))
+            self._start_task(run_what_may(self.state, self.host, self.commit, self.runs_unreviewed))
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         """Do on the worker's loop what takes long, and go on hearing commands."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _hold(self, hold: Hold) -> None:
-        held = self.state.held
+        held = self.state.pause_reason
         if not self.working:
             return
         if hold.held:
@@ -346,10 +346,10 @@ class Session:
             self.commit(HoldChanged(False))
             self.going.set()
 
-    def runs_alone(self, kind: str, source: str) -> bool:
+    def runs_unreviewed(self, kind: str, source: str) -> bool:
         """Whether a code cell runs without waiting for a person, as things stand now."""
         state = self.state
-        return runs_alone(cast("Mode", state.mode), state.allowed_kinds, kind, source)
+        return runs_unreviewed(cast("Mode", state.mode), state.allowed_kinds, kind, source)
 
     async def _turn(self, command: StartTurn | ResumeTurn) -> None:
         await self._run_turn(self, command)

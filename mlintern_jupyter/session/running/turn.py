@@ -30,7 +30,7 @@ from mlintern_jupyter.session.running.session import Session
 RESUME = "`%intern resume` goes on from here; nothing that finished is done again"
 OF_JOBS = frozenset({"cost", "time"})
 """Limits that hold for the session's jobs, too: they end with them."""
-LOOK_EVERY_S = 1.0
+LIMIT_CHECK_S = 1.0
 """How often a limit is looked at while a call, a cell or a job takes long."""
 
 
@@ -46,7 +46,7 @@ async def run_turn(session: Session, command: StartTurn | ResumeTurn) -> None:
                 turn, command.text, command.source, session.briefing, command.cell_id
             )
             session.commit(started)
-            summary = await _within_limits(session, await session.furnish(session))
+            summary = await _within_limits(session, await session.build_agent(session))
         else:
             summary = await _resume(session, turn)
         _end(session, turn, "completed", "the intern finished", summary)
@@ -56,14 +56,14 @@ async def run_turn(session: Session, command: StartTurn | ResumeTurn) -> None:
         _end(session, turn, "interrupted", "stopped by the person", "", RESUME)
     except InternError as error:
         if isinstance(error, LimitReached) and error.limit in OF_JOBS:
-            await asyncio.to_thread(session.cancel_own_jobs)
+            await asyncio.to_thread(session.cancel_session_jobs)
         _end(session, turn, outcome_of(error), error.what, error.why, error.do or RESUME)
     except Exception as error:  # noqa: BLE001
         # The last boundary of the worker thread: a defect must end the turn visibly, too.
         what = f"an error in mlintern_jupyter itself: {type(error).__name__}: {error}"
         _end(session, turn, "failed", what, "", "report it with the ledger file; " + RESUME)
     finally:
-        session.leave_turn()
+        session.end_turn()
 
 
 async def _resume(session: Session, turn: int) -> str:
@@ -71,7 +71,7 @@ async def _resume(session: Session, turn: int) -> str:
     last = final_answer(session.state)
     lost = cells_to_restore(session.state)
     session.commit(TurnResumed(turn, session.resume_note))
-    furnished = await session.furnish(session)
+    furnished = await session.build_agent(session)
     assert session.host is not None
     for cell in lost:
         await session.host.insert_cell(cell)
@@ -87,7 +87,7 @@ async def _within_limits(session: Session, agent: Agent) -> str:
     Raises:
         LimitReached: it was passed; the model call and the tools' children are ended.
     """
-    return await until(agent.run_turn(), agent.asking.budget.exceeded, LOOK_EVERY_S)
+    return await until(agent.run_turn(), agent.asking.budget.exceeded, LIMIT_CHECK_S)
 
 
 async def until(
@@ -120,8 +120,8 @@ def _end(
         session.commit(ended)
     except RecordError as error:
         # The record cannot take it, but the person must still see how the turn ended.
-        told = TurnEnded(turn, "failed", f"{reason}; {error.what}", summary, error.do)
-        session.bus.fact(session.state.last_number, told)
+        ended = TurnEnded(turn, "failed", f"{reason}; {error.what}", summary, error.do)
+        session.bus.fact(session.state.last_number, ended)
 
 
 def outcome_of(error: InternError) -> Outcome:

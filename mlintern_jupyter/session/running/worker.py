@@ -27,7 +27,7 @@ class Hold:
 
 Heard = Command | Hold
 
-CLOSING_S = 2.0
+CLOSE_TIMEOUT_S = 2.0
 _ALIVE: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
@@ -74,14 +74,14 @@ class Worker:
             work.close()
             return
         with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(work, self._loop).result(CLOSING_S)
+            asyncio.run_coroutine_threadsafe(work, self._loop).result(CLOSE_TIMEOUT_S)
 
     def close(self) -> None:
         """Stop the turn and end the thread, for unloading; waits a moment for the turn's end."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(lambda: self._serving.cancel())
         if os.getpid() == self._pid and threading.current_thread() is not self._thread:
-            self._thread.join(CLOSING_S)
+            self._thread.join(CLOSE_TIMEOUT_S)
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -35,13 +35,13 @@ def task_facts(benchmark: Benchmark) -> dict[str, Any]:
     if task is None:
         return {"name": benchmark.name, "folder": None, "chance": benchmark.chance}
     rows = load_rows(task.folder / "train.jsonl")
-    own = benchmark.kind == "folder"
-    folder = near(task.folder) if own else work_folder(task.name)
+    is_folder = benchmark.kind == "folder"
+    folder = near(task.folder) if is_folder else work_folder(task.name)
     return {
         # What `evaluate` and `benchmark` are called with: a folder has no other name.
-        "name": folder if own else benchmark.name,
+        "name": folder if is_folder else benchmark.name,
         "folder": folder,
-        "base_model": near(task.base_model) if own else f"{folder}/base",
+        "base_model": near(task.base_model) if is_folder else f"{folder}/base",
         "metric": task.metric,
         "scorer": task.scorer,
         "chance": task.chance,

@@ -16,9 +16,16 @@ from typing import Any, get_args
 
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.loop import Agent, InUse
-from mlintern_jupyter.agent.model_calls import Asking
-from mlintern_jupyter.agent.sub_agent import STEPS, WRAP_UP, Cap, Found, found, run_sub_agent
+from mlintern_jupyter.agent.loop import Agent, CurrentModel
+from mlintern_jupyter.agent.model_calls import ModelCalls
+from mlintern_jupyter.agent.sub_agent import (
+    STEPS,
+    WRAP_UP,
+    AgentResult,
+    Cap,
+    agent_result,
+    run_sub_agent,
+)
 from mlintern_jupyter.context.pinned import pinned_text, pinned_tokens
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
@@ -36,7 +43,7 @@ from mlintern_jupyter.events import (
 from mlintern_jupyter.messages import ToolCall, ToolResult, ToolSpec
 from mlintern_jupyter.policy.budget import Budget, Share
 from mlintern_jupyter.policy.gate import Gate
-from mlintern_jupyter.protocols import Effect, Grant, Model, Terms, Tool, ToolContext
+from mlintern_jupyter.protocols import CallTerms, Effect, Grant, Model, Tool, ToolContext
 from mlintern_jupyter.record.conversation import AgentRecord, Conversation
 from mlintern_jupyter.tools.base.toolbox import Toolbox
 from mlintern_jupyter.tools.research.delegate import Role
@@ -68,7 +75,7 @@ class Delegation:
     """Untrusted text the intern itself has read: a task may come from it."""
     ask_person: Callable[[Asked], Awaitable[Answered]]
     context: Callable[[ToolCall], ToolContext]
-    digest: Callable[[Asking, Conversation], Digest]
+    digest: Callable[[ModelCalls, Conversation], Digest]
     """Makes notes of old steps, paid for by the sub-agent."""
     reader_tokens: Callable[[], Awaitable[int | None]]
     """Window of the model that makes them."""
@@ -80,7 +87,7 @@ class Delegation:
     """What was committed in this turn so far."""
     going: asyncio.Event
     """Lowered while the turn is held."""
-    give_way: Callable[[str], bool] = lambda _: False
+    use_fallback: Callable[[str], bool] = lambda _: False
     """Let another model have the role ``research``, and say why; False if there is none."""
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -100,7 +107,7 @@ class Delegation:
         record = self._of(call, role, task)
         if record is not None and record.ended and record.ended.outcome not in _GOES_ON:
             ended = record.ended
-            return self._result(record, found(ended.text, ended.outcome, ended.reason))
+            return self._result(record, agent_result(ended.text, ended.outcome, ended.reason))
         if record is None:
             model = await self.model()
             # Nothing is waited for between the number and the fact: a number is used once.
@@ -117,7 +124,7 @@ class Delegation:
                 return record
         return None
 
-    async def _work(self, record: AgentRecord, prompt: str) -> Found:
+    async def _work(self, record: AgentRecord, prompt: str) -> AgentResult:
         name, talk = record.started.agent, record.conversation
         share = self.budget.share(usd_fraction=SHARE, steps=max(1, STEPS - talk.step))
         cap = Cap(share)
@@ -146,13 +153,13 @@ class Delegation:
             shown = Activity(f"{name}: {said.text}") if isinstance(said, Activity) else said
             self.signal(shown)
 
-        made: dict[str, InUse] = {}
+        made: dict[str, CurrentModel] = {}
 
-        async def in_use() -> InUse:
+        async def in_use() -> CurrentModel:
             cap.check(talk)
             model = await self.model()
             if model.name not in made:
-                made[model.name] = InUse(model, self.window(model, prompt))
+                made[model.name] = CurrentModel(model, self.window(model, prompt))
             return made[model.name]
 
         def context(call: ToolCall) -> ToolContext:
@@ -162,12 +169,12 @@ class Delegation:
             )
 
         toolbox = Toolbox(read_only(self.tools(talk)))
-        guards = Guards(lambda: (), share.closing, WRAP_UP, can_plan=False)
+        guards = Guards(lambda: (), share.near_limit, WRAP_UP, can_plan=False)
         guards.recall(self.past(), name)
-        asking = Asking(share, commit, signal, self.known, name)
+        asking = ModelCalls(share, commit, signal, self.known, name)
         return Agent(
             in_use=in_use,
-            give_way=self.give_way,
+            use_fallback=self.use_fallback,
             toolbox=toolbox,
             asking=asking,
             dispatch=Dispatch(
@@ -195,31 +202,31 @@ class Delegation:
             ),
             attention=asyncio.Event(),
             going=self.going,
-            room_wanted=asyncio.Event(),
+            compaction_wanted=asyncio.Event(),
             kind="research",
         )  # fmt: skip
 
-    async def _ask_person(self, asked: Asked) -> Answered:
+    async def _ask_person(self, question: Asked) -> Answered:
         # One question of all sub-agents at a time: ids of their calls may be the same.
         async with self._asking:
-            return await self.ask_person(asked)
+            return await self.ask_person(question)
 
-    def _result(self, record: AgentRecord, result: Found) -> ToolResult:
+    def _result(self, record: AgentRecord, result: AgentResult) -> ToolResult:
         started = record.started
-        told: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "agent": started.agent,
             "role": started.role,
             "outcome": result.outcome,
         }
         if result.rows:
-            told["rows"] = list(result.rows)
+            facts["rows"] = list(result.rows)
         head = f"{started.agent}"
         if result.partial:
             head += f", partial ({result.reason})"
         text = result.text or "it found nothing"
         return ToolResult(
             f"{head}: {text}",
-            {"delegate": told},
+            {"delegate": facts},
             ok=bool(result.text),
             sources=record.conversation.sources,
         )
@@ -241,7 +248,7 @@ class ReadOnly:
         """As the tool does. Raises ``ToolError``."""
         return self._tool.bind(arguments)
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """As the tool says. Raises ``ToolError`` if a call would do anything but read."""
         terms = self._tool.terms(arguments)
         if terms.effects != _READS:

@@ -23,7 +23,7 @@ from mlintern_jupyter.compute.holds import cancel_job, start_job
 from mlintern_jupyter.config import Config, record_root
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
-from mlintern_jupyter.hosts.front_ends import lasting_cell_id
+from mlintern_jupyter.hosts.front_ends import permanent_cell_id
 from mlintern_jupyter.options import Options
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.recall import find_session_mark
@@ -42,8 +42,8 @@ from mlintern_jupyter.session.running.resume import resume_note, run_setup_again
 from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.wiring.briefing import near
 from mlintern_jupyter.session.wiring.prepare import prepare
-from mlintern_jupyter.session.wiring.session_factory import Hall
-from mlintern_jupyter.session.wiring.step_mode import Stepping
+from mlintern_jupyter.session.wiring.session_factory import SessionFactory
+from mlintern_jupyter.session.wiring.step_mode import StepMode
 from mlintern_jupyter.session.wiring.verbs import Verbs
 from mlintern_jupyter.views import KernelView
 
@@ -66,7 +66,7 @@ class Shown:
     """``None``: it will not change."""
 
 
-class Interns:
+class KernelSessions:
     """Everything the magics can ask for.
 
     Args:
@@ -79,9 +79,9 @@ class Interns:
         self.ip = ip
         self.bridge = bridge
         self.config = config
-        self.hall = Hall(ip, self.bridge)
+        self.hall = SessionFactory(ip, self.bridge)
         self.session: Session | None = None
-        self.steps = Stepping(ip, bridge)
+        self.steps = StepMode(ip, bridge)
         self.verbs = Verbs(lambda: self.session, config)
         self.archive = Archive(lambda: record_root(config()), lambda: self.session)
 
@@ -92,7 +92,7 @@ class Interns:
     ) -> str | Shown | None:
         """A ``%%intern`` cell was run: start, continue, show, or say why not."""
         config = self.config()
-        cell_id = lasting_cell_id(self.bridge.current_cell_id)
+        cell_id = permanent_cell_id(self.bridge.current_cell_id)
         root = record_root(config)
         known = None if options.again else find_session(root, options.session, cell_id)
         if self.session is not None and self.session.working:
@@ -157,10 +157,10 @@ class Interns:
 
     def _without_ledger(self, session: str, root: Path) -> str:
         mark = find_session_mark(root.parent, session)
-        told = f"\n{mark['summary']}" if mark and mark.get("summary") else ""
+        summary = f"\n{mark['summary']}" if mark and mark.get("summary") else ""
         return (
             f"intern session {session}: a record made elsewhere; its ledger is not in {root}."
-            f"{told}\nThe cells below are the record. Nothing was started; `--again` on the first"
+            f"{summary}\nThe cells below are the record. Nothing was started; `--again` on the first"
             " line starts a new session with the same goal."
         )
 

@@ -15,9 +15,9 @@ from mlintern_jupyter.config import Config
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.options import Options, merged
+from mlintern_jupyter.policy.prose_limits import parse_prose_limits
 from mlintern_jupyter.policy.rules import load_rules
-from mlintern_jupyter.policy.wishes import parse_wishes
-from mlintern_jupyter.tools.custom.check import check_own_tools
+from mlintern_jupyter.tools.custom.check import check_custom_tools
 from mlintern_jupyter.usage import Limits
 
 _IMPROVE = re.compile(r"improve\s+(\S+)", re.IGNORECASE)
@@ -84,7 +84,7 @@ def prepare(
         assert problem is not None
         raise problem
     _check_mode(mode, limits, nobody_to_ask)
-    check_own_tools(options.tool, Path.cwd())
+    check_custom_tools(options.tool, Path.cwd())
     problems = (config.problem, *(s.problem for s in config.mcp.values()))
     problems = (*problems, load_rules(Path.cwd()).problem)
     notes = (*(p for p in problems if p), *lowered, *notes)
@@ -165,7 +165,7 @@ def named_benchmark(goal: str) -> Benchmark | None:
 
 def _limits(text: str, options: Options, mode: Mode) -> tuple[Limits, tuple[str, ...]]:
     limits = options.limits()
-    wishes = parse_wishes(text)
+    wishes = parse_prose_limits(text)
     said = [words for words, _ in wishes.understood] + list(wishes.not_understood)
     if mode == "unattended":
         note = f"not enforced, unattended mode takes options only: {'; '.join(said)}"

@@ -32,7 +32,7 @@ from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.sinks.notebook import CardSink, MarkSink, WireSink
 from mlintern_jupyter.session.wiring.briefing import briefing, near
 from mlintern_jupyter.session.wiring.prepare import Prepared, role_models
-from mlintern_jupyter.session.wiring.turn_setup import Furnishing
+from mlintern_jupyter.session.wiring.turn_setup import TurnSetup
 from mlintern_jupyter.tools.mcp.pins import pins_path
 from mlintern_jupyter.tools.mcp.servers import McpServers
 from mlintern_jupyter.wire import UpdateCell
@@ -45,7 +45,7 @@ _JOB_LINE = re.compile(r"\s*%%job\s+(\S+)")
 
 
 @dataclass(frozen=True)
-class Lasting:
+class SessionResources:
     """What outlives the turns of a session in one kernel."""
 
     roles: Roles
@@ -53,7 +53,7 @@ class Lasting:
     env: Mapping[str, str]
 
 
-class Hall:
+class SessionFactory:
     """Opens sessions in one kernel: joins record, host, model, tools and policy for each."""
 
     def __init__(self, ip: Any, bridge: Bridge) -> None:
@@ -61,7 +61,7 @@ class Hall:
         self._bridge = bridge
         self._watching = False
         self._watched: Session | None = None
-        self._lasting: dict[Path, Lasting] = {}
+        self._resources: dict[Path, SessionResources] = {}
         self._credentials: Credentials | None = None
 
     def open(self, prepared: Prepared, cell_id: str, config: Config) -> Session:
@@ -148,10 +148,10 @@ class Hall:
             ledger=ledger,
             state=state,
             folder=folder,
-            furnish=self._furnish,
+            build_agent=self._build_agent,
             run_turn=run_turn,
             cancel_jobs=lambda: cancel_running(record_root(), Path(state.workdir or ".")),
-            cancel_own_jobs=lambda: cancel_running(
+            cancel_session_jobs=lambda: cancel_running(
                 folder.parent, Path(state.workdir or "."), jobs_named_in(state.cells.values())
             ),
             env=env,
@@ -159,7 +159,7 @@ class Hall:
         mcp = McpServers(config.mcp, env, pins_path(env))
         session.servers = mcp.status
         session.on_close = mcp.close
-        self._lasting[folder] = Lasting(Roles(state, session.commit, env), mcp, env)
+        self._resources[folder] = SessionResources(Roles(state, session.commit, env), mcp, env)
         self._watched = session
         return session
 
@@ -191,12 +191,17 @@ class Hall:
             ),
         )
 
-    async def _furnish(self, session: Session) -> Agent:
+    async def _build_agent(self, session: Session) -> Agent:
         """Everything one turn works with; runs on the worker thread, where models are loaded."""
-        lasting = self._lasting[session.folder]
+        resources = self._resources[session.folder]
         shell: Any = self._ip
-        furnishing = Furnishing(
-            session, self._host(session), lasting.roles, lasting.mcp, shell.user_ns, lasting.env
+        furnishing = TurnSetup(
+            session,
+            self._host(session),
+            resources.roles,
+            resources.mcp,
+            shell.user_ns,
+            resources.env,
         )
         agent = await furnishing.agent()
         noted = "\n\n".join([session.card_note, *await furnishing.notes()])

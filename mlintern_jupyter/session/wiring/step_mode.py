@@ -13,7 +13,7 @@ from mlintern_jupyter.session.readouts.questions import ask_text, ask_views
 from mlintern_jupyter.session.running.session import Session
 
 
-class Stepping:
+class StepMode:
     """One per kernel; does nothing until a session begins and no peer answers."""
 
     def __init__(self, ip: Any, bridge: Bridge) -> None:
@@ -51,11 +51,13 @@ class Stepping:
         """Wait for the next thing of the intern, show it, and say what to do with it."""
         peer = self._mine()
         state = session.state
-        said = peer.step(lambda: not session.working, lambda: bool(state.held or state.asks))
+        said = peer.step(
+            lambda: not session.working, lambda: bool(state.pause_reason or state.asks)
+        )
         if said:
             return said
         with session.reading():
-            held, asks = state.held, ask_views(state)
+            held, asks = state.pause_reason, ask_views(state)
         if session.working and asks:
             return "\n\n".join(ask_text(ask) for ask in asks)
         if session.working and held:

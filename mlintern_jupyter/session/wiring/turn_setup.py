@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
-from mlintern_jupyter.agent.loop import Agent, InUse
-from mlintern_jupyter.agent.model_calls import Asking
+from mlintern_jupyter.agent.loop import Agent, CurrentModel
+from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.compute.holds import committed_usd
 from mlintern_jupyter.context.compaction import DigestOf
@@ -37,13 +37,13 @@ from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.wiring.delegation import Delegation
 from mlintern_jupyter.tools.base.toolbox import Toolbox
 from mlintern_jupyter.tools.catalog import build_tools
-from mlintern_jupyter.tools.custom.modules import load_own_tools
+from mlintern_jupyter.tools.custom.modules import load_custom_tools
 from mlintern_jupyter.tools.mcp.servers import McpServers
 from mlintern_jupyter.views import ScoreView
 
 
 @dataclass
-class Furnishing:
+class TurnSetup:
     """Made anew for each turn, on the worker's loop; what outlives a turn is handed in."""
 
     session: Session
@@ -71,13 +71,13 @@ class Furnishing:
             lambda: committed_usd(session.folder.parent, state.session),
         )
         self.rules = load_rules(Path(state.workdir))
-        self.asking = Asking(self.budget, session.commit, session.signal, self._known)
-        self.guards = Guards(plan=lambda: state.plan, closing=self.budget.closing)
+        self.asking = ModelCalls(self.budget, session.commit, session.signal, self._known)
+        self.guards = Guards(plan=lambda: state.plan, near_limit=self.budget.near_limit)
         self.guards.recall(self._past())
         self.book = Book.load()
         self.scrub = Scrubber(self.env)
         said = tuple(state.options.get("tools", ()))
-        self.own = await load_own_tools(said, Path(state.workdir))
+        self.custom = await load_custom_tools(said, Path(state.workdir))
         built = self._built(state.main)
         self.servers = await self.mcp.tools_for_turn([tool.spec.name for tool in built])
         toolbox = session.toolbox = Toolbox([*built, *self.servers])
@@ -98,7 +98,7 @@ class Furnishing:
             known=self._known,
             past=self._past,
             going=session.going,
-            give_way=lambda why: self.roles.give_way(why, "research"),
+            use_fallback=lambda why: self.roles.use_fallback(why, "research"),
         )
         dispatch = Dispatch(
             toolbox=toolbox,
@@ -113,7 +113,7 @@ class Furnishing:
         )
         return Agent(
             in_use=self._in_use,
-            give_way=self.roles.give_way,
+            use_fallback=self.roles.use_fallback,
             toolbox=toolbox,
             asking=self.asking,
             dispatch=dispatch,
@@ -125,21 +125,21 @@ class Furnishing:
             status=self._status,
             attention=session.attention,
             going=session.going,
-            room_wanted=session.room_wanted,
+            compaction_wanted=session.compaction_wanted,
         )
 
     async def notes(self) -> tuple[str, ...]:
         """What the person should know of models and tools of this turn."""
         window = (await self._in_use()).window
-        told: list[str] = list(getattr(self.model, "notes", ()))
+        lines: list[str] = list(getattr(self.model, "notes", ()))
         if self.session.context_assumed:
-            told.append(
+            lines.append(
                 f"{self.model.name} does not say how much it reads: {window.context_tokens:,}"
                 " tokens are assumed; `--context TOKENS` says better"
             )
         broken = (f"{status.name}: {status.problem}" for status in self.mcp.status())
-        told += [*self.own.problems, *(text for text in broken if not text.endswith(": "))]
-        return tuple(told)
+        lines += [*self.custom.problems, *(text for text in broken if not text.endswith(": "))]
+        return tuple(lines)
 
     def _tools(self, talk: Conversation) -> list[Tool]:
         """Every tool there is, for the agent that has this conversation."""
@@ -157,7 +157,7 @@ class Furnishing:
             sources_of=lambda call: talk.sources_by_call.get(call, ()),
             whole_of=self._whole_of,
             namespace=self.namespace,
-            more=self.own.tools,
+            more=self.custom.tools,
         )
 
     def _known(self, call: str) -> bool:
@@ -177,9 +177,9 @@ class Furnishing:
     def _gate(self, sources: Callable[[], tuple[str, ...]]) -> Gate:
         return Gate(self.rules, lambda: cast("Mode", self.session.state.mode), sources)
 
-    async def _ask_person(self, asked: Asked) -> Answered:
+    async def _ask_person(self, question: Asked) -> Answered:
         session = self.session
-        return await session.approvals.ask(asked, session.attention, self._waiting)
+        return await session.approvals.ask(question, session.attention, self._waiting)
 
     def _waiting(self) -> AbstractContextManager[None]:
         return self.budget.waiting()
@@ -194,21 +194,21 @@ class Furnishing:
             host=self.host,
             commit=session.commit,
             signal=session.signal,
-            runs_alone=session.runs_alone,
+            runs_unreviewed=session.runs_unreviewed,
             attention=session.attention,
             waiting=self._waiting,
             spawn=self.delegation.spawn,
             sees=self.model.sees,
         )
 
-    async def _in_use(self) -> InUse:
+    async def _in_use(self) -> CurrentModel:
         self.model = await self.roles.model()
         window = self.roles.window(self.model, self.system)
         self.session.context_tokens = window.context_tokens
         self.session.context_assumed = self.roles.assumes(self.model)
-        return InUse(self.model, window)
+        return CurrentModel(self.model, window)
 
-    def _digest(self, asking: Asking, talk: Conversation) -> DigestOf:
+    def _digest(self, asking: ModelCalls, talk: Conversation) -> DigestOf:
         async def digest(material: str, most: int) -> str:
             """Old steps in short, by the model that has that role."""
             model = await self.roles.model("compaction")
@@ -245,7 +245,7 @@ class Furnishing:
             tokens=tokens,
             context_tokens=window.context_tokens,
             sources=state.main.sources,
-            closing="little of the budget is left" if self.budget.closing() else "",
+            near_limit="little of the budget is left" if self.budget.near_limit() else "",
         )
 
 

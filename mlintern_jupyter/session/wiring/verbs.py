@@ -62,7 +62,7 @@ class Verbs:
         """Hold the turn before its next model call."""
         session = self._working()
         self.handle(session, Pause())
-        _until(lambda: session.state.held == PAUSED or not session.working)
+        _until(lambda: session.state.pause_reason == PAUSED or not session.working)
         return (
             f"{session.state.session} makes no further model call until `%intern continue`; what"
             " runs goes on"
@@ -72,7 +72,7 @@ class Verbs:
         """Let a held turn go on."""
         session = self._working()
         self.handle(session, Continue())
-        _until(lambda: not session.state.held)
+        _until(lambda: not session.state.pause_reason)
         return f"{session.state.session} goes on"
 
     def mode(self, word: str) -> str:
@@ -113,10 +113,10 @@ class Verbs:
         """Answer the question of exactly this call. Raises UsageError when it is not open."""
         session = self.open()
         with session.reading() as state:
-            asked = state.asks.get(call)
+            question = state.asks.get(call)
         self.handle(session, Answer(call, yes, reason))
         _until(lambda: call not in session.state.asks)
-        what = "" if asked is None else f"{inert(asked.tool)} ({inert(call)})"
+        what = "" if question is None else f"{inert(question.tool)} ({inert(call)})"
         if yes:
             return f"allowed, once: {what}"
         return f"refused: {what}" + ("; the intern reads why" if reason else "")

@@ -137,13 +137,13 @@ class CellWriter:
         """Wait until a code cell was run, skipped or deleted; early where the person speaks."""
         known = self._cells()[cell_id]
         begun = known.started is not None or known.ended is not None
-        alone = ctx.runs_alone(known.proposed.kind, source)
-        if alone and not begun:
+        unreviewed = ctx.runs_unreviewed(known.proposed.kind, source)
+        if unreviewed and not begun:
             if known.decided is None:
                 ctx.commit(Decided(cell_id, run=True, by="mode"))
             await ctx.host.run_cell(cell_id)
         ctx.signal(Activity(f"waiting for a cell: {why.partition(chr(10))[0][:120]}"))
-        outcome = await self._awaited(ctx, cell_id, alone=alone)
+        outcome = await self._awaited(ctx, cell_id, unreviewed=unreviewed)
         if outcome is None:
             return self._still_open(cell_id)
         for record in outcome.records:
@@ -151,10 +151,12 @@ class CellWriter:
         result = outcome_as_result(outcome, source)
         return await with_pictures(result, outcome.outputs, ctx.sees)
 
-    async def _awaited(self, ctx: ToolContext, cell_id: str, *, alone: bool) -> CellOutcome | None:
+    async def _awaited(
+        self, ctx: ToolContext, cell_id: str, *, unreviewed: bool
+    ) -> CellOutcome | None:
         """How the cell settled; nothing if the person speaks before that."""
         # The time until a person decides belongs to them; a cell that begun is work.
-        with contextlib.nullcontext() if alone else ctx.waiting():
+        with contextlib.nullcontext() if unreviewed else ctx.waiting():
             begun = await _unless_spoken_to(ctx, ctx.host.wait_begun(cell_id))
         if not begun:
             return None
@@ -165,9 +167,9 @@ class CellWriter:
         cell = self._cells()[cell_id]
         running = cell.started is not None or (cell.decided is not None and cell.decided.run)
         state = "running" if running else "proposed"
-        told = "has not ended yet" if running else "still waits for the person to run or skip it"
+        now = "has not ended yet" if running else "still waits for the person to run or skip it"
         return ToolResult(
-            f"The person spoke while this waited, so it came back early: cell {cell_id} {told}."
+            f"The person spoke while this waited, so it came back early: cell {cell_id} {now}."
             " Heed what they say; then wait_cell waits on for this cell.",
             {"cell": cell_id, "state": state},
         )

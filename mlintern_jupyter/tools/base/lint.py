@@ -15,7 +15,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from mlintern_jupyter.cells import CellType
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.base.remote_content import loads_from_elsewhere
+from mlintern_jupyter.tools.base.remote_content import remote_loads
 
 _PYTHON_MAGICS = frozenset({"job", "time", "timeit", "capture"})
 """Cell magics whose body is Python; the body of any other is not looked at."""
@@ -41,7 +41,7 @@ def check_cell(source: str, cell_type: CellType, has_secret: Callable[[str], str
         )
     if cell_type == "code":
         _check_code(source)
-    elif address := loads_from_elsewhere(source):
+    elif address := remote_loads(source):
         raise ToolError(
             f"the text loads something from elsewhere: {address.strip()[:200]}",
             why="whoever opens the notebook would tell that host so, just by looking at it",

@@ -34,7 +34,7 @@ _DEEPEST = 8
 """Pages inside pages; more is no text that anybody means to be read."""
 
 
-def loads_from_elsewhere(markdown: str) -> str | None:
+def remote_loads(markdown: str) -> str | None:
     """The first address that showing this text asks, as it is spelled there; ``None`` if none."""
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     # Both would hide what another renderer shows: addresses it drops, spellings it cleans up.

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union
 
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
-from mlintern_jupyter.protocols import Effect, Grant, Terms, ToolContext, Visibility
+from mlintern_jupyter.protocols import CallTerms, Effect, Grant, ToolContext, Visibility
 from mlintern_jupyter.tools.base.answer import as_result, encodable, finished
 from mlintern_jupyter.tools.base.binding import bound
 
@@ -92,7 +92,7 @@ class FunctionTool:
         arguments = arguments_of(function, skip=1)
         self._defaults = {a.name: a.default for a in arguments}
         self.spec = spec_of(function, self.manual, arguments)
-        self._terms = Terms(self.spec.name, frozenset(effects), price_usd, visibility)
+        self._terms = CallTerms(self.spec.name, frozenset(effects), price_usd, visibility)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """Arguments of a call, complete with defaults.
@@ -103,7 +103,7 @@ class FunctionTool:
         """
         return self._defaults | bound(self.spec, arguments)
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """The same for every call: effects, price and visibility are the tool's."""
         return self._terms
 
@@ -155,7 +155,7 @@ def arguments_of(function: Callable[..., Any], *, skip: int = 0) -> list[Argumen
     return [_argument(p, hints, help_lines.get(p.name, "")) for p in parameters]
 
 
-def _argument(parameter: inspect.Parameter, hints: Mapping[str, Any], told: str) -> Argument:
+def _argument(parameter: inspect.Parameter, hints: Mapping[str, Any], help_text: str) -> Argument:
     name, default = parameter.name, parameter.default
     if parameter.kind not in _NAMED:
         raise UsageError(
@@ -170,8 +170,8 @@ def _argument(parameter: inspect.Parameter, hints: Mapping[str, Any], told: str)
             f"the type hint of parameter {name} is not understood: {error}",
             do=f"hints may be {UNDERSTOOD}",
         ) from None
-    if told:
-        schema["description"] = told
+    if help_text:
+        schema["description"] = help_text
     # A mutable default, and what JSON does not have, is the function's own business.
     if default not in (_REQUIRED, None, "", False) and isinstance(default, str | int | float):
         schema["default"] = default

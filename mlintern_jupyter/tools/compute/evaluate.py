@@ -91,7 +91,7 @@ class EvaluationTools:
         """The statements that make an evaluation: as they ran in a cell, else from its record."""
         for cell in reversed(list(self._cells().values())):
             ran = cell.ended is not None and cell.ended.state == "done"
-            if ran and (made := statements_making(cell.source, name)):
+            if ran and (made := statements_defining(cell.source, name)):
                 return made
         evaluations = [run for run in self._runs() if run.get("what") == "eval"]
         for run in reversed(evaluations):
@@ -149,7 +149,7 @@ def comparison_cell(
     return "\n".join([f"from mlintern_jupyter import {names}", "", *lines, verdict])
 
 
-def statements_making(source: str, name: str) -> list[str]:
+def statements_defining(source: str, name: str) -> list[str]:
     """From a cell's text the assignment of ``evaluate(..., name=name)`` and the job it rests on.
 
     Only calls whose other parts are literals or a job's result are taken over: anything else may

@@ -19,8 +19,8 @@ from mlintern_jupyter.errors import UsageError
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
-def check_own_tools(dotted: Sequence[str], workdir: Path) -> None:
-    """Refuse what ``load_own_tools`` could not load, as far as that can be seen.
+def check_custom_tools(dotted: Sequence[str], workdir: Path) -> None:
+    """Refuse what ``load_custom_tools`` could not load, as far as that can be seen.
 
     Raises:
         UsageError: a path is no ``pkg.mod:function``, its module is nowhere, or binds no such name.

@@ -85,8 +85,8 @@ async def _awaited(value: Any) -> Any:
 def _last_lines(error: BaseException) -> str:
     # The first frame is ours.
     frames = error.__traceback__ and error.__traceback__.tb_next
-    told = traceback.format_exception(type(error), error, frames)
-    return "\n".join("".join(told).rstrip().split("\n")[-TRACEBACK_LINES:])
+    lines = traceback.format_exception(type(error), error, frames)
+    return "\n".join("".join(lines).rstrip().split("\n")[-TRACEBACK_LINES:])
 
 
 def _line(given: Any) -> bytes:

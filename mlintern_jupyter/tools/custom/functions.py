@@ -50,7 +50,7 @@ _UNDESCRIBED = "A tool of the person's own; it has no description."
 
 
 @dataclass(frozen=True)
-class OwnFunction:
+class CustomFunction:
     """What is known of a function that is a tool: all of it can be written as JSON."""
 
     spec: ToolSpec
@@ -98,7 +98,7 @@ def tool(
     return offered if function is None else offered(function)
 
 
-def describe(function: Any) -> OwnFunction:
+def describe(function: Any) -> CustomFunction:
     """A function as a tool, decorated or not.
 
     Raises:
@@ -113,7 +113,7 @@ def is_offered(value: Any) -> bool:
     return inspect.isfunction(value) and _MARK in value.__dict__
 
 
-def _described(function: Any, effects: tuple[Effect, ...], timeout_s: float) -> OwnFunction:
+def _described(function: Any, effects: tuple[Effect, ...], timeout_s: float) -> CustomFunction:
     if not inspect.isfunction(function):
         raise UsageError(
             f"a tool is made from a function, not from {type(function).__name__}",
@@ -130,7 +130,7 @@ def _described(function: Any, effects: tuple[Effect, ...], timeout_s: float) -> 
             f"{function.__name__} cannot be a tool: {error.what}", why=error.why, do=error.do
         ) from None
     hint = function.__annotations__.get("return")
-    return OwnFunction(
+    return CustomFunction(
         spec=spec,
         manual=manual,
         effects=effects,

@@ -21,10 +21,10 @@ from mlintern_jupyter.child_environment import allowed
 from mlintern_jupyter.children import ask_python
 from mlintern_jupyter.errors import ToolError, UsageError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
-from mlintern_jupyter.protocols import Grant, Terms, Tool, ToolContext
+from mlintern_jupyter.protocols import CallTerms, Grant, Tool, ToolContext
 from mlintern_jupyter.tools.base.answer import finished
 from mlintern_jupyter.tools.base.binding import bound
-from mlintern_jupyter.tools.custom.functions import OwnFunction
+from mlintern_jupyter.tools.custom.functions import CustomFunction
 
 GROUP = "mlintern_jupyter.tools"
 """Entry points of this group are tools of everyone who has the package installed."""
@@ -36,21 +36,21 @@ ANSWER_LIMIT = 5_000_000
 class ModuleTool:
     """``protocols.Tool`` of a function named by its dotted path."""
 
-    def __init__(self, dotted: str, function: OwnFunction) -> None:
+    def __init__(self, dotted: str, function: CustomFunction) -> None:
         self.spec: ToolSpec = function.spec
         self.manual = function.manual
         self._dotted = dotted
         self._limit_s = function.timeout_s
         # A moment more than the child gets, whose own end says more.
         self.timeout_s: float | None = function.timeout_s + 10
-        self._terms = Terms(self.spec.name, frozenset(function.effects))
+        self._terms = CallTerms(self.spec.name, frozenset(function.effects))
         self.resumes = function.effects == ("read",)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """The arguments given; defaults are the function's own. Raises ``ToolError``."""
         return bound(self.spec, arguments)
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """What the function declares."""
         return self._terms
 
@@ -62,17 +62,17 @@ class ModuleTool:
                 process died.
         """
         grant.use(self.terms(arguments), arguments)
-        told = await _ask(self._dotted, arguments, ctx.workdir, self._limit_s)
+        answer = await _ask(self._dotted, arguments, ctx.workdir, self._limit_s)
         source = f"tool:{self.spec.name}"
-        if "text" in told:
-            return finished(ToolResult(told["text"], sources=(source,)))
+        if "text" in answer:
+            return finished(ToolResult(answer["text"], sources=(source,)))
         # What a stranger's exception says is a stranger's text too.
-        text = f"{self.spec.name} failed:\n{told.get('failed', 'it gave no answer')}"
+        text = f"{self.spec.name} failed:\n{answer.get('failed', 'it gave no answer')}"
         return finished(ToolResult(text, {"tool_error": True}, ok=False, sources=(source,)))
 
 
 @dataclass(frozen=True)
-class OwnTools:
+class CustomTools:
     """The tools of one turn that come from modules."""
 
     tools: tuple[Tool, ...]
@@ -80,7 +80,7 @@ class OwnTools:
     """Installed entry points that could not be used, and why: said, but nobody asked for them."""
 
 
-async def load_own_tools(dotted: Sequence[str], workdir: Path) -> OwnTools:
+async def load_custom_tools(dotted: Sequence[str], workdir: Path) -> CustomTools:
     """The functions named by the person and by entry points, described anew, all at once.
 
     Args:
@@ -99,26 +99,26 @@ async def load_own_tools(dotted: Sequence[str], workdir: Path) -> OwnTools:
     problems: list[str] = []
     for path, function in zip([*named, *installed], found, strict=True):
         problem = function if isinstance(function, BaseException) else None
-        if isinstance(function, OwnFunction) and function.spec.name in tools:
+        if isinstance(function, CustomFunction) and function.spec.name in tools:
             problem = UsageError(f"two tools are named {function.spec.name}", do="rename one")
         if problem is not None and (path in named or not isinstance(problem, UsageError)):
             raise problem
         if problem is not None:
             problems.append(str(problem))
-        elif isinstance(function, OwnFunction):
+        elif isinstance(function, CustomFunction):
             tools[function.spec.name] = ModuleTool(path, function)
-    return OwnTools(tuple(tools.values()), tuple(problems))
+    return CustomTools(tuple(tools.values()), tuple(problems))
 
 
-async def _described(dotted: str, workdir: Path) -> OwnFunction:
+async def _described(dotted: str, workdir: Path) -> CustomFunction:
     try:
-        told = await _ask(dotted, None, workdir, DESCRIBE_TIMEOUT_S)
+        answer = await _ask(dotted, None, workdir, DESCRIBE_TIMEOUT_S)
     except ToolError as error:
         raise UsageError(f"tool {dotted} cannot be used: {error}") from None
-    if "described" in told:
-        return _function(told["described"])
-    failed = str(told.get("failed", "no answer")).rsplit("\n", 1)[-1]
-    refused: dict[str, str] = told.get("refused", {"what": failed})
+    if "described" in answer:
+        return _function(answer["described"])
+    failed = str(answer.get("failed", "no answer")).rsplit("\n", 1)[-1]
+    refused: dict[str, str] = answer.get("refused", {"what": failed})
     raise UsageError(
         f"tool {dotted} cannot be used: {refused['what']}",
         why=refused.get("why", ""),
@@ -126,9 +126,9 @@ async def _described(dotted: str, workdir: Path) -> OwnFunction:
     )
 
 
-def _function(described: dict[str, Any]) -> OwnFunction:
+def _function(described: dict[str, Any]) -> CustomFunction:
     return replace(
-        OwnFunction(**described),
+        CustomFunction(**described),
         spec=ToolSpec(**described["spec"]),
         effects=tuple(described["effects"]),
     )

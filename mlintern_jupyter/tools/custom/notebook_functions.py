@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from mlintern_jupyter.messages import ToolResult, ToolSpec
-from mlintern_jupyter.protocols import Effect, Grant, Terms, Tool, ToolContext
+from mlintern_jupyter.protocols import CallTerms, Effect, Grant, Tool, ToolContext
 from mlintern_jupyter.tools.base.answer import finished
 from mlintern_jupyter.tools.base.binding import bound
 from mlintern_jupyter.tools.base.cell_writer import CellWriter
-from mlintern_jupyter.tools.custom.functions import OwnFunction, describe, is_offered
+from mlintern_jupyter.tools.custom.functions import CustomFunction, describe, is_offered
 
 LINE = 88
 
@@ -19,7 +19,7 @@ LINE = 88
 class NotebookTool:
     """``protocols.Tool`` of a function that lives in the kernel's main thread."""
 
-    def __init__(self, function: OwnFunction, cells: CellWriter) -> None:
+    def __init__(self, function: CustomFunction, cells: CellWriter) -> None:
         self.timeout_s: float | None = None
         # The call finds its cell again.
         self.resumes = True
@@ -30,13 +30,13 @@ class NotebookTool:
         # What the cell does besides is known; what an undeclared function does is not.
         effects: set[Effect] = {"notebook", "execute", *function.effects}
         known = frozenset(effects if function.effects else ())
-        self._terms = Terms(self.spec.name, known)
+        self._terms = CallTerms(self.spec.name, known)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """The arguments given; defaults are the function's own. Raises ``ToolError``."""
         return bound(self.spec, arguments)
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """What the function declares, and a cell that runs."""
         return self._terms
 
@@ -64,7 +64,7 @@ def notebook_tools(namespace: Mapping[str, Any], cells: CellWriter) -> list[Tool
     ]
 
 
-def call_cell(function: OwnFunction, arguments: Mapping[str, Any]) -> str:
+def call_cell(function: CustomFunction, arguments: Mapping[str, Any]) -> str:
     """Source of a cell that calls a function and shows what it returns."""
     given = [f"{name}={value!r}" for name, value in arguments.items()]
     call = f"{function.spec.name}({', '.join(given)})"

@@ -17,17 +17,17 @@ MOST_BLOCKS = 500
 
 
 @dataclass(frozen=True)
-class Answer:
+class McpAnswer:
     """An answer as it came, in plain data."""
 
     blocks: Sequence[Mapping[str, Any]]
     structured: Any = None
     ok: bool = True
-    asked: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
     """What the server wanted of the person or of our model meanwhile, and was refused."""
 
 
-async def as_result(answer: Answer, server: str, tool: str, sees: bool) -> ToolResult:
+async def as_result(answer: McpAnswer, server: str, tool: str, sees: bool) -> ToolResult:
     """The answer, bounded, with where it came from."""
     blocks = answer.blocks[:MOST_BLOCKS]
     parts = [_text_of(block) for block in blocks]
@@ -36,7 +36,7 @@ async def as_result(answer: Answer, server: str, tool: str, sees: bool) -> ToolR
     # Servers repeat structured content as text for readers that know nothing else.
     if answer.structured is not None and not any(b.get("type") == "text" for b in blocks):
         parts.append(json.dumps(plain(answer.structured), ensure_ascii=False))
-    parts += [f"[refused: the server asked for {words}]" for words in answer.asked]
+    parts += [f"[refused: the server asked for {words}]" for words in answer.requested]
     result = ToolResult(
         clipped("\n".join(parts) or "[nothing]", TEXT_LIMIT),
         {"mcp": {"server": server, "tool": tool[:80]}},

@@ -34,7 +34,7 @@ from pydantic import ValidationError
 
 from mlintern_jupyter import __version__
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.mcp.answers import Answer
+from mlintern_jupyter.tools.mcp.answers import McpAnswer
 from mlintern_jupyter.tools.mcp.manifest import MOST_TOOLS, Offered, seen
 from mlintern_jupyter.tools.mcp.transports import Broken, child, web
 
@@ -73,8 +73,8 @@ class Connection:
         self._session: ClientSession | None = None
         self._status = 0
         self._wishes: list[str] = []
-        self._settled = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live())
 
     @classmethod
@@ -87,7 +87,7 @@ class Connection:
         connection = cls(target)
         try:
             async with asyncio.timeout(START_S):
-                await connection._settled.wait()
+                await connection._ready.wait()
         except TimeoutError:
             await connection.close()
             raise ToolError(f"it did not answer within {START_S:g} s") from None
@@ -105,8 +105,8 @@ class Connection:
         found: list[Tool] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = await self._asked(self._page(cursor), START_S)
-            if isinstance(page, Answer):
+            page = await self._request(self._page(cursor), START_S)
+            if isinstance(page, McpAnswer):
                 raise ToolError("it does not list its tools")
             found += page.tools
             cursor = page.next_cursor
@@ -114,35 +114,35 @@ class Connection:
                 break
         return [_offered(tool) for tool in found]
 
-    async def call(self, tool: str, arguments: dict[str, Any], timeout_s: float) -> Answer:
+    async def call(self, tool: str, arguments: dict[str, Any], timeout_s: float) -> McpAnswer:
         """Its answer to a call, also where that is an error in its own words.
 
         Raises:
             ToolError: it is gone, too slow, or answers nonsense.
         """
         self._wishes.clear()
-        result = await self._asked(self._called(tool, arguments), timeout_s)
-        if isinstance(result, Answer):
+        result = await self._request(self._called(tool, arguments), timeout_s)
+        if isinstance(result, McpAnswer):
             return result
         if isinstance(result, InputRequiredResult):
             wishes = result.model_dump(by_alias=True, mode="json").get("inputRequests")
             words = "it wants an answer of the person or of our model first, which is refused"
-            return Answer(
+            return McpAnswer(
                 [{"type": "text", "text": words}],
                 ok=False,
-                asked=_wishes(wishes),
+                requested=_wishes(wishes),
             )
         data = result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        return Answer(
+        return McpAnswer(
             data.get("content", []),
             data.get("structuredContent"),
             ok=not result.is_error,
-            asked=tuple(self._wishes),
+            requested=tuple(self._wishes),
         )
 
     async def close(self) -> None:
         """End it, and with it every process of a server that was started here."""
-        self._closing.set()
+        self._stop.set()
         if self._session is not None:
             await asyncio.wait({self._task}, timeout=CLOSE_S)
         if not self._task.done():
@@ -157,7 +157,7 @@ class Connection:
         assert self._session is not None
         return await self._session.call_tool(tool, arguments, allow_input_required=True)
 
-    async def _asked(self, request: Any, timeout_s: float) -> Any:
+    async def _request(self, request: Any, timeout_s: float) -> Any:
         """The result of a request, or an ``Answer`` with the server's own refusal."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -168,7 +168,9 @@ class Connection:
             if await self._ended_with(error):
                 raise ToolError(self.why) from None
             words = f"error {error.error.code}: {seen(error.error.message)}"
-            return Answer([{"type": "text", "text": words}], ok=False, asked=tuple(self._wishes))
+            return McpAnswer(
+                [{"type": "text", "text": words}], ok=False, requested=tuple(self._wishes)
+            )
         except (ValidationError, RuntimeError):
             raise ToolError("what it answered is not what its tools promise or not MCP") from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
@@ -186,7 +188,7 @@ class Connection:
 
     async def _lost(self) -> None:
         """Leave a connection that ended; what ended it may know better why, and says so first."""
-        self._closing.set()
+        self._stop.set()
         await asyncio.wait({self._task}, timeout=CLOSE_S)
         self.why = self.why or "it closed the connection"
 
@@ -199,14 +201,14 @@ class Connection:
                 message_handler=self._heard,
             ) as client:
                 self._session = client.session
-                self._settled.set()
-                await self._closing.wait()
+                self._ready.set()
+                await self._stop.wait()
         except Exception as error:  # noqa: BLE001
             # A stranger's server and three libraries: whatever they raise costs this server only.
             self.why = self.why or self._reason(error)
         finally:
             self.why = self.why or "the connection was closed"
-            self._settled.set()
+            self._ready.set()
 
     @asynccontextmanager
     async def _transport(self) -> AsyncGenerator[tuple[Any, Any]]:
@@ -225,7 +227,7 @@ class Connection:
     def _gone(self, why: str, last_words: str) -> None:
         self.why = self.why or why
         self.last_words = seen(last_words).strip()[-300:]
-        self._closing.set()
+        self._stop.set()
 
     async def _heard(self, message: object) -> None:
         if isinstance(message, ToolListChangedNotification):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlintern_jupyter.child_environment import allowed
 from mlintern_jupyter.config import McpServer, expanded
 from mlintern_jupyter.errors import ToolError, UsageError
-from mlintern_jupyter.tools.mcp.answers import Answer
+from mlintern_jupyter.tools.mcp.answers import McpAnswer
 from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, changes, seen
 from mlintern_jupyter.tools.mcp.pins import Pins
 
@@ -41,7 +41,7 @@ class Status:
     """Why it is down, its last words included."""
 
 
-class Server:
+class ManagedServer:
     """Owns the connection to one server and knows whether it may be used."""
 
     def __init__(self, config: McpServer, env: Mapping[str, str], pins: Pins) -> None:
@@ -141,7 +141,7 @@ class Server:
             # The yes holds for this session; the next one asks again.
             self._down = ("", f"the yes could not be kept: {error.strerror}")
 
-    async def call(self, tool: Offered, arguments: dict[str, Any]) -> Answer:
+    async def call(self, tool: Offered, arguments: dict[str, Any]) -> McpAnswer:
         """Its answer. Raises ToolError where there is none."""
         connection = self._connection
         if connection is None:

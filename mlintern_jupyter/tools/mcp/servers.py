@@ -11,7 +11,7 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.protocols import Tool
 from mlintern_jupyter.tools.mcp.manifest import Manifest
 from mlintern_jupyter.tools.mcp.pins import Pins
-from mlintern_jupyter.tools.mcp.server import Server, Status
+from mlintern_jupyter.tools.mcp.server import ManagedServer, Status
 from mlintern_jupyter.tools.mcp.tools import McpTool, UseMcp
 
 
@@ -28,7 +28,9 @@ class McpServers:
         self, configured: Mapping[str, McpServer], env: Mapping[str, str], pins_path: Path
     ) -> None:
         pins = Pins(pins_path)
-        self._servers = {name: Server(config, env, pins) for name, config in configured.items()}
+        self._servers = {
+            name: ManagedServer(config, env, pins) for name, config in configured.items()
+        }
 
     async def tools_for_turn(self, taken: Collection[str] = ()) -> list[Tool]:
         """The tools that MCP adds to the toolbox of a turn, which stay as they are while it runs.
@@ -63,7 +65,7 @@ class McpServers:
         await asyncio.gather(*(server.close() for server in self._servers.values()))
 
 
-async def _manifest(server: Server) -> Manifest | None:
+async def _manifest(server: ManagedServer) -> Manifest | None:
     try:
         return await server.usable()
     except ToolError:

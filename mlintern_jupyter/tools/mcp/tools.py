@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
-from mlintern_jupyter.protocols import Effect, Grant, Terms, ToolContext, Visibility
+from mlintern_jupyter.protocols import CallTerms, Effect, Grant, ToolContext, Visibility
 from mlintern_jupyter.tools.base.answer import encodable, finished
 from mlintern_jupyter.tools.base.binding import one_object
 from mlintern_jupyter.tools.mcp.answers import as_result
 from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, public_name, seen
-from mlintern_jupyter.tools.mcp.server import Server
+from mlintern_jupyter.tools.mcp.server import ManagedServer
 
 LISTING_LIMIT = 14_000
 """Characters of a list of tools; the rest is named only."""
@@ -35,7 +35,7 @@ class UseMcp:
     )
     resumes = False
 
-    def __init__(self, servers: Mapping[str, Server]) -> None:
+    def __init__(self, servers: Mapping[str, ManagedServer]) -> None:
         self._servers = servers
         self.timeout_s: float | None = _OVERHEAD_S + max(
             (s.config.timeout_s for s in servers.values()), default=0.0
@@ -86,12 +86,12 @@ class UseMcp:
             _checked(server, server.manifest, tool, cast("dict[str, Any]", inner))
         return bound
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """Those of the tool behind it; a server nobody said yes to is ``SERVER__*``, undeclared."""
         server, tool = self._servers[arguments["server"]], str(arguments["tool"])
         if "manifest" in arguments:
-            return Terms(f"{server.name}__*", frozenset(), price_usd=None, visibility="unknown")
-        return Terms(self.spec.name, _READS) if _lists(tool) else terms_of(server, tool)
+            return CallTerms(f"{server.name}__*", frozenset(), price_usd=None, visibility="unknown")
+        return CallTerms(self.spec.name, _READS) if _lists(tool) else terms_of(server, tool)
 
     async def __call__(self, ctx: ToolContext, grant: Grant, /, **arguments: Any) -> ToolResult:
         """List tools, or call one.
@@ -112,7 +112,7 @@ class UseMcp:
             return finished(_asks(server, manifest))
         return finished(_listed(server, manifest, tool))
 
-    def _server(self, name: object) -> Server:
+    def _server(self, name: object) -> ManagedServer:
         server = self._servers.get(name) if isinstance(name, str) else None
         if server is None:
             raise self._refused(f"there is no server {str(name)[:80]!r}")
@@ -131,7 +131,7 @@ class McpTool:
 
     resumes = False
 
-    def __init__(self, server: Server, offered: Offered, sha256: str) -> None:
+    def __init__(self, server: ManagedServer, offered: Offered, sha256: str) -> None:
         self._server = server
         self._offered = offered
         self._sha256 = sha256
@@ -150,7 +150,7 @@ class McpTool:
         _raise(self._server.problem(self._offered, given), self.spec.name, self._offered)
         return given
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallTerms:
         """What the person said such a tool does."""
         return terms_of(self._server, self._offered.name)
 
@@ -166,11 +166,11 @@ class McpTool:
         return await called(ctx, self._server, self._offered, arguments)
 
 
-def terms_of(server: Server, tool: str) -> Terms:
+def terms_of(server: ManagedServer, tool: str) -> CallTerms:
     """What the person's configuration says that a tool of a server does."""
     effects = server.config.effects_of(tool)
     seen_by: Visibility = "private" if "network-write" in effects else "here"
-    return Terms(
+    return CallTerms(
         public_name(server.name, tool),
         effects,
         price_usd=None if not effects or "spend" in effects else 0.0,
@@ -179,7 +179,7 @@ def terms_of(server: Server, tool: str) -> Terms:
 
 
 async def called(
-    ctx: ToolContext, server: Server, offered: Offered, arguments: dict[str, Any]
+    ctx: ToolContext, server: ManagedServer, offered: Offered, arguments: dict[str, Any]
 ) -> ToolResult:
     """Carry a call out whose grant was used."""
     answer = await server.call(offered, arguments)
@@ -190,7 +190,9 @@ def _lists(tool: str) -> bool:
     return not tool or any(c in tool for c in "*?[")
 
 
-def _checked(server: Server, manifest: Manifest, tool: str, arguments: dict[str, Any]) -> Offered:
+def _checked(
+    server: ManagedServer, manifest: Manifest, tool: str, arguments: dict[str, Any]
+) -> Offered:
     # Exactly the name that the terms were made of: another spelling could have other effects.
     offered = manifest.find(tool)
     if offered is None:
@@ -209,7 +211,7 @@ def _raise(problem: str, name: str, offered: Offered) -> None:
         raise ToolError(f"{name}: {problem}", do=f"parameters are {schema[:2_000]}")
 
 
-def _asks(server: Server, manifest: Manifest) -> ToolResult:
+def _asks(server: ManagedServer, manifest: Manifest) -> ToolResult:
     return ToolResult(
         f"The MCP server {server.name} is there with {len(manifest.tools)} tools, and nobody has"
         " said yes to what they say. Make this call again: the person is asked.",
@@ -217,7 +219,7 @@ def _asks(server: Server, manifest: Manifest) -> ToolResult:
     )
 
 
-def _listed(server: Server, manifest: Manifest, pattern: str) -> ToolResult:
+def _listed(server: ManagedServer, manifest: Manifest, pattern: str) -> ToolResult:
     wanted = [t for t in manifest.tools if fnmatch.fnmatchcase(t.name, pattern or "*")]
     lines = [f"{len(wanted)} tools of {server.name}, in its own words:"]
     size, named = 0, list[str]()

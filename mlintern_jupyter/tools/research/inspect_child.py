@@ -25,7 +25,7 @@ LONG_SIGNATURE = 600
 """Characters; a longer one is shown one parameter a line, without annotations."""
 
 
-def look_up(name: str) -> dict[str, Any]:
+def describe_name(name: str) -> dict[str, Any]:
     """What a dotted name is: found, kind, signature, doc, file, line, package, version or near."""
     found, path, rest = _imported(name)
     for part in rest:
@@ -64,18 +64,18 @@ def _imported(name: str) -> tuple[Any, str, list[str]]:
 
 
 def _described(found: Any) -> dict[str, Any]:
-    doc = inspect.getdoc(found) if _has_own_doc(found) else ""
+    doc = inspect.getdoc(found) if _has_docstring(found) else ""
     lines = (doc or "").split("\n")
-    told: dict[str, Any] = {"kind": _kind(found), "doc": "\n".join(lines[:DOC_LINES])}
+    facts_: dict[str, Any] = {"kind": _kind(found), "doc": "\n".join(lines[:DOC_LINES])}
     if len(lines) > DOC_LINES:
-        told["doc"] += f"\n[... {len(lines) - DOC_LINES} more lines ...]"
+        facts_["doc"] += f"\n[... {len(lines) - DOC_LINES} more lines ...]"
     if signature := _signature(found):
-        told["signature"] = signature
+        facts_["signature"] = signature
     elif _kind(found) == "value":
-        told["value"] = repr(found)[:300]
+        facts_["value"] = repr(found)[:300]
     if inspect.ismodule(found):
-        told["names"] = [n for n in dir(found) if not n.startswith("_")][:150]
-    return told | _place(found)
+        facts_["names"] = [n for n in dir(found) if not n.startswith("_")][:150]
+    return facts_ | _place(found)
 
 
 def _kind(found: Any) -> str:
@@ -86,7 +86,7 @@ def _kind(found: Any) -> str:
     return "function" if callable(found) else "value"
 
 
-def _has_own_doc(found: Any) -> bool:
+def _has_docstring(found: Any) -> bool:
     return inspect.isclass(found) or inspect.ismodule(found) or callable(found)
 
 
@@ -164,11 +164,11 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        told = look_up(sys.argv[1])
+        facts_ = describe_name(sys.argv[1])
     except BaseException as error:  # noqa: BLE001
         # Importing runs a stranger's code, which may raise anything, SystemExit included.
-        told = {"found": False, "error": f"{type(error).__name__}: {error}"[:600]}
-    os.write(answers, json.dumps(told).encode() + b"\n")
+        facts_ = {"found": False, "error": f"{type(error).__name__}: {error}"[:600]}
+    os.write(answers, json.dumps(facts_).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -37,14 +37,16 @@ class InspectionTools:
         """
         if not _DOTTED.fullmatch(name) or len(name) > 200:
             raise ToolError(f"{name[:80]!r} is not a dotted name", do="say e.g. trl.SFTConfig")
-        told = await look_up(name)
-        if not told.get("found"):
-            raise _not_found(name, told)
-        facts = {key: told[key] for key in ("name", "kind", "package", "version") if key in told}
-        return ToolResult(_as_text(told), {"object": facts})
+        facts_ = await describe_name(name)
+        if not facts_.get("found"):
+            raise _not_found(name, facts_)
+        facts = {
+            key: facts_[key] for key in ("name", "kind", "package", "version") if key in facts_
+        }
+        return ToolResult(_as_text(facts_), {"object": facts})
 
 
-async def look_up(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+async def describe_name(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """Ask the helper process; it and its children are gone when this returns.
 
     Raises:
@@ -67,19 +69,19 @@ async def look_up(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         ) from None
 
 
-def _not_found(name: str, told: dict[str, Any]) -> ToolError:
-    if "error" in told:
-        return ToolError(f"{name} cannot be imported: {told['error']}")
+def _not_found(name: str, facts_: dict[str, Any]) -> ToolError:
+    if "error" in facts_:
+        return ToolError(f"{name} cannot be imported: {facts_['error']}")
     return ToolError(
-        f"{told['at']} has no {told['missing']!r}", do=f"nearest: {', '.join(told['near'])}"
+        f"{facts_['at']} has no {facts_['missing']!r}", do=f"nearest: {', '.join(facts_['near'])}"
     )
 
 
-def _as_text(told: dict[str, Any]) -> str:
-    lines = [f"{told['kind']} {told['name']}  ({told['package']} {told['version']})"]
-    if "file" in told:
-        lines.append(f"{told['file']}:{told.get('line', 1)}")
-    lines += [str(told[key]) for key in ("signature", "value", "doc") if told.get(key)]
-    if "names" in told:
-        lines.append(f"names: {', '.join(told['names'])}")
+def _as_text(facts_: dict[str, Any]) -> str:
+    lines = [f"{facts_['kind']} {facts_['name']}  ({facts_['package']} {facts_['version']})"]
+    if "file" in facts_:
+        lines.append(f"{facts_['file']}:{facts_.get('line', 1)}")
+    lines += [str(facts_[key]) for key in ("signature", "value", "doc") if facts_.get(key)]
+    if "names" in facts_:
+        lines.append(f"names: {', '.join(facts_['names'])}")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlintern_jupyter.policy.wishes import parse_wishes
+from mlintern_jupyter.policy.prose_limits import parse_prose_limits
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from mlintern_jupyter.policy.wishes import parse_wishes
 def test_an_upper_bound_in_a_known_unit_is_taken(
     text: str, usd: float | None, hours: float | None, steps: int | None
 ) -> None:
-    wishes = parse_wishes(text)
+    wishes = parse_prose_limits(text)
     assert (wishes.usd, wishes.hours, wishes.steps) == (usd, hours, steps)
     assert wishes.not_understood == ()
     assert len(wishes.understood) == sum(v is not None for v in (usd, hours, steps))
@@ -80,7 +80,7 @@ def test_an_upper_bound_in_a_known_unit_is_taken(
     ],
 )
 def test_what_looks_like_a_limit_and_is_not_taken_is_said(text: str, said: str) -> None:
-    wishes = parse_wishes(text)
+    wishes = parse_prose_limits(text)
     assert (wishes.usd, wishes.hours, wishes.steps) == (None, None, None)
     assert wishes.understood == ()
     assert said in wishes.not_understood
@@ -99,18 +99,18 @@ def test_what_looks_like_a_limit_and_is_not_taken_is_said(text: str, said: str) 
     ],
 )
 def test_words_that_are_no_limit_are_left_alone(text: str) -> None:
-    assert parse_wishes(text) == parse_wishes("")
+    assert parse_prose_limits(text) == parse_prose_limits("")
 
 
 def test_one_sentence_may_hold_a_limit_and_something_not_understood() -> None:
-    wishes = parse_wishes("Stay under $20 and 2 GPUs, and keep training under 6 hours.")
+    wishes = parse_prose_limits("Stay under $20 and 2 GPUs, and keep training under 6 hours.")
     assert wishes.usd == 20
     assert wishes.hours is None
     assert wishes.not_understood == ("2 GPUs", "keep training under 6 hours")
 
 
 def test_of_two_limits_of_one_kind_the_tighter_holds_and_the_other_says_so() -> None:
-    wishes = parse_wishes("baseline within 1 hour; everything within 6 hours")
+    wishes = parse_prose_limits("baseline within 1 hour; everything within 6 hours")
     assert wishes.hours == 1
     assert [meaning for _, meaning in wishes.understood] == [
         "at most 1 h of wall clock",
@@ -119,7 +119,7 @@ def test_of_two_limits_of_one_kind_the_tighter_holds_and_the_other_says_so() -> 
 
 
 def test_what_was_understood_is_shown_in_the_persons_own_words() -> None:
-    wishes = parse_wishes("LoRA is fine. Stay under $20 and 6 hours.")
+    wishes = parse_prose_limits("LoRA is fine. Stay under $20 and 6 hours.")
     assert wishes.understood == (
         ("Stay under $20", "at most $20 for language model and compute together"),
         ("6 hours", "at most 6 h of wall clock"),
@@ -128,12 +128,12 @@ def test_what_was_understood_is_shown_in_the_persons_own_words() -> None:
 
 @given(st.text(alphabet="$€ 0123456789.,hundermaxostpGPU-\n%dyi", max_size=60))
 def test_any_text_is_read_without_an_error_and_no_limit_is_zero(text: str) -> None:
-    wishes = parse_wishes(text)
+    wishes = parse_prose_limits(text)
     for value in (wishes.usd, wishes.hours, wishes.steps):
         assert value is None or value > 0
 
 
 @given(st.integers(1, 10_000), st.integers(1, 1000))
 def test_numbers_come_through_unchanged(usd: int, steps: int) -> None:
-    wishes = parse_wishes(f"Stay under ${usd:,} and {steps} steps, please")
+    wishes = parse_prose_limits(f"Stay under ${usd:,} and {steps} steps, please")
     assert (wishes.usd, wishes.steps) == (usd, steps)

@@ -11,7 +11,7 @@ from notebook_double import Notebook
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.tools.base.cell_writer import CellWriter
 from mlintern_jupyter.tools.base.lint import check_cell
-from mlintern_jupyter.tools.base.remote_content import loads_from_elsewhere
+from mlintern_jupyter.tools.base.remote_content import remote_loads
 
 FINE = [
     "# Report\n\nThe loss fell from 2.1 to **1.4**; see <https://example.org/a.png>.",
@@ -92,19 +92,19 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("text", FINE)
 def test_links_own_files_and_shown_code_load_nothing(text: str) -> None:
-    assert loads_from_elsewhere(text) is None
+    assert remote_loads(text) is None
 
 
 @pytest.mark.parametrize("text", ELSEWHERE)
 def test_whatever_asks_another_host_is_found(text: str) -> None:
-    assert loads_from_elsewhere(text)
+    assert remote_loads(text)
 
 
 def test_a_page_in_a_page_in_a_page_is_refused_unread() -> None:
     page = "fine"
     for _ in range(10):
         page = f'<iframe srcdoc="{html.escape(page)}"></iframe>'
-    assert loads_from_elsewhere(page)
+    assert remote_loads(page)
 
 
 def test_the_refusal_names_the_address_and_the_way_out() -> None:

@@ -16,8 +16,8 @@ from notebook_double import Notebook, granted
 
 from mlintern_jupyter.errors import ToolError, UsageError
 from mlintern_jupyter.protocols import Tool
-from mlintern_jupyter.tools.custom.check import check_own_tools
-from mlintern_jupyter.tools.custom.modules import load_own_tools
+from mlintern_jupyter.tools.custom.check import check_custom_tools
+from mlintern_jupyter.tools.custom.modules import load_custom_tools
 
 MODULE = '''
 import asyncio, os, subprocess, sys, time
@@ -104,7 +104,7 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path, *names: str) -> list[Tool]:
     dotted = [f"my_tools:{name}" for name in names]
-    return list(asyncio.run(load_own_tools(dotted, folder)).tools)
+    return list(asyncio.run(load_custom_tools(dotted, folder)).tools)
 
 
 async def called(tool: Tool, folder: Path, **arguments: Any):
@@ -276,7 +276,7 @@ def test_a_call_without_leave_starts_no_process(folder):
 )
 def test_what_names_no_function_is_refused_before_anything_starts(folder, dotted, said):
     with pytest.raises(UsageError) as caught:
-        check_own_tools(["my_tools:odd", dotted], folder)
+        check_custom_tools(["my_tools:odd", dotted], folder)
     assert said in str(caught.value)
     assert "my_tools" not in sys.modules
 
@@ -285,7 +285,7 @@ def test_a_name_that_may_be_bound_is_given_the_benefit_of_the_doubt(folder):
     (folder / "star.py").write_text("from my_tools import *\n")
     (folder / "late.py").write_text("if True:\n    def there(): ...\nfor other in (): ...\n")
     (folder / "broken.py").write_text("def (")
-    check_own_tools(["star:odd", "late:there", "late:other", "broken:x", "os.path:join"], folder)
+    check_custom_tools(["star:odd", "late:there", "late:other", "broken:x", "os.path:join"], folder)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_name_that_may_be_bound_is_given_the_benefit_of_the_doubt(folder):
 def test_a_module_that_cannot_be_used_says_why(tmp_path, source, said):
     (tmp_path / "bad_tools.py").write_text(source)
     with pytest.raises(UsageError) as caught:
-        asyncio.run(load_own_tools(["bad_tools:x"], tmp_path))
+        asyncio.run(load_custom_tools(["bad_tools:x"], tmp_path))
     assert said in str(caught.value)
     assert "tool bad_tools:x cannot be used" in str(caught.value)
 
@@ -311,7 +311,7 @@ def test_a_module_that_cannot_be_used_says_why(tmp_path, source, said):
 def test_two_named_tools_of_one_name_are_refused(folder):
     (folder / "others.py").write_text("def later(x: int): ...\n")
     with pytest.raises(UsageError, match="two tools are named later"):
-        asyncio.run(load_own_tools(["my_tools:later", "others:later"], folder))
+        asyncio.run(load_custom_tools(["my_tools:later", "others:later"], folder))
 
 
 def test_entry_points_are_tools_and_a_broken_one_stops_nothing(folder, monkeypatch):
@@ -322,7 +322,7 @@ def test_entry_points_are_tools_and_a_broken_one_stops_nothing(folder, monkeypat
         "[mlintern_jupyter.tools]\nlater = my_tools:later\nbroken = my_tools:nothing\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    found = asyncio.run(load_own_tools(["my_tools:odd"], folder))
+    found = asyncio.run(load_custom_tools(["my_tools:odd"], folder))
     assert [tool.spec.name for tool in found.tools] == ["odd", "later"]
     (problem,) = found.problems
     assert "tool my_tools:nothing cannot be used: my_tools has no nothing" in problem

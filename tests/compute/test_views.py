@@ -13,19 +13,19 @@ import pytest
 
 from mlintern_jupyter.compute import views as module
 from mlintern_jupyter.compute.local import job_folder, processes
-from mlintern_jupyter.compute.local.job_folder import Terms
+from mlintern_jupyter.compute.local.job_folder import JobTerms
 from mlintern_jupyter.compute.views import MOST_JOBS, job_views
 from mlintern_jupyter.jobs import JobSpec
 from mlintern_jupyter.views import JobView
 
 
-def made(record: Path, name: str, terms: Terms | None = None) -> Path:
+def made(record: Path, name: str, terms: JobTerms | None = None) -> Path:
     folder = job_folder.create(record / "jobs", JobSpec(name, "1"), record, terms)
     assert folder is not None
     return folder
 
 
-def running(record: Path, name: str = "sft", terms: Terms | None = None) -> Path:
+def running(record: Path, name: str = "sft", terms: JobTerms | None = None) -> Path:
     """A job whose runner is this process."""
     folder = made(record, name, terms)
     about = {**processes.identity(os.getpid()), "at": time.time() - 60}
@@ -59,7 +59,7 @@ def test_what_runs_and_what_is_held_comes_first_then_what_ended_last(tmp_path: P
     for index in range(MOST_JOBS + 5):
         finished(tmp_path, f"old-{index}", ended=1000.0 + index)
     running(tmp_path, "now")
-    made(tmp_path, "waits", Terms(2.0, 8.0, held=True))
+    made(tmp_path, "waits", JobTerms(2.0, 8.0, held=True))
     views = job_views(tmp_path)
     assert len(views) == MOST_JOBS
     assert [(v.name, v.state) for v in views[:3]] == [
@@ -77,7 +77,7 @@ def test_drafts_and_attempts_that_were_moved_aside_are_not_shown(tmp_path: Path)
 
 
 def test_money_is_shown_as_it_grows_and_what_was_agreed(tmp_path: Path) -> None:
-    running(tmp_path, terms=Terms(36.0, 72.0, held=True))
+    running(tmp_path, terms=JobTerms(36.0, 72.0, held=True))
     view = only(tmp_path)
     assert view.quote_usd == 72.0
     assert view.cost_usd == pytest.approx(36.0 * view.seconds / 3600)

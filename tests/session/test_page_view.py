@@ -87,9 +87,9 @@ def session(root: Path) -> Iterator[Session]:
         ledger=Ledger.create(root / "s-1", Scrubber.from_environment()),
         state=SessionState(),
         folder=root / "s-1",
-        furnish=lambda _: pytest.fail("no turn is begun here"),
+        build_agent=lambda _: pytest.fail("no turn is begun here"),
         cancel_jobs=lambda: None,
-        cancel_own_jobs=lambda: None,
+        cancel_session_jobs=lambda: None,
         env={},
     )
     for fact in (started("s-1"), TURN):

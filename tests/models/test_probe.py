@@ -30,7 +30,7 @@ def looked(
     with recording(answer) as server:
         plan = resolve(name, api_base=server.url, price=None, env={}, context=context)
         model = LitellmModel(replace(plan, unmetered=not metered))
-        asyncio.run(model.look())
+        asyncio.run(model.probe())
     return model, server
 
 
@@ -211,13 +211,13 @@ def test_a_look_at_nobody_or_at_nonsense_leaves_everything_unknown() -> None:
         nobody.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         silent = LitellmModel(resolve("vllm/m", api_base=base, price=None, env={}))
-        asyncio.run(silent.look())
+        asyncio.run(silent.probe())
     assert silent.context_tokens is None
     for body in (b"<html>", b"[1, 2]", b'{"data": {"id": "m"}}', b"[" * 100_000, b"null", b""):
         with recording(lambda _, body=body: (200, {}, body)) as server:
             plan = resolve("openai/m", api_base=server.url, price=None, env={})
             model = LitellmModel(replace(plan, unmetered=False))
-            asyncio.run(model.look())
+            asyncio.run(model.probe())
         assert (model.context_tokens, model.price, model.notes) == (None, None, ())
         assert server.seen
 
@@ -226,6 +226,6 @@ def test_the_scripted_server_is_understood() -> None:
     server = ScriptedServer([], context_tokens=32_768, tells_context=True)
     plan = resolve("openai/scripted", api_base=server.base_url, price=None, env={})
     model = LitellmModel(plan)
-    asyncio.run(model.look())
+    asyncio.run(model.probe())
     server.stop()
     assert model.context_tokens == 32_768

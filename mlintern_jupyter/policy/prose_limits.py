@@ -95,7 +95,7 @@ _VAGUE = re.compile(
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ProseLimits:
     """Limits read out of a request (``None``: none said), and what was not understood."""
 
     usd: float | None = None
@@ -122,7 +122,7 @@ class _Quantity:
     """Mentioned even without a bound: digits before a unit that limits are said in."""
 
 
-def parse_wishes(text: str) -> Wishes:
+def parse_prose_limits(text: str) -> ProseLimits:
     """Read the limits out of a request in the person's own words."""
     taken: list[tuple[str, _Quantity]] = []
     rest: list[str] = []
@@ -139,7 +139,7 @@ def parse_wishes(text: str) -> Wishes:
         so_far = tightest.get(quantity.kind, quantity.amount)
         tightest[quantity.kind] = min(quantity.amount, so_far)
     steps = tightest.get("steps")
-    return Wishes(
+    return ProseLimits(
         tightest.get("usd"),
         tightest.get("hours"),
         None if steps is None else int(steps),
@@ -152,8 +152,8 @@ def _read_chain(sentence: str, chain: list[_Quantity]) -> list[tuple[str, _Quant
     """Each quantity with the words it was said in, and whether it is a limit to enforce."""
     before, after = sentence[: chain[0].start], sentence[chain[-1].end :]
     bound = _UPPER.search(before)
-    alone = not re.search(r"\w", before + after)
-    bounded = alone or bool(_AFTER.match(after)) or bool(bound and not _LOWER.search(before))
+    by_itself = not re.search(r"\w", before + after)
+    bounded = by_itself or bool(_AFTER.match(after)) or bool(bound and not _LOWER.search(before))
     clause = _CLAUSE.split(before)[-1]
     negated = bool(_NEGATED.search(clause))
     read: list[tuple[str, _Quantity, bool]] = []
