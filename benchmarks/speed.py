@@ -35,7 +35,7 @@ from mlintern_jupyter.record import ledger as ledger_module
 from mlintern_jupyter.record.ledger import Ledger, Numbered
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.wiring.turn_setup import prompt
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.catalog import build_tools
 from mlintern_jupyter.usage import Limits, Usage
 
@@ -132,7 +132,7 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
 
     commit(SessionStarted("s", "g", "instant", "unattended", {}, {}, "c", ".", "0"))
     commit(TurnStarted(1, "go", "%%intern go"))
-    toolbox = Toolbox(
+    toolbox = TurnToolbox(
         build_tools(
             book=Book.load(),
             cells=lambda: state.cells,

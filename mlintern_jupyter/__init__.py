@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(ip: Any) -> None:
-    """The bell of the house: the one import that goes upward, and only when somebody rings."""
+    """Load the magics: the one import that points upward, made when the extension is loaded."""
     importlib.import_module("mlintern_magics").load(ip)
 
 

@@ -1,6 +1,6 @@
-"""The map of the house: every protocol, one line of purpose each.
+"""The map: every protocol, one line of purpose each.
 
-Rooms implement these; the agent and the session know nothing else of the rooms.
+The packages implement these; the agent and the session know nothing else of the packages.
 """
 
 from __future__ import annotations
@@ -94,14 +94,6 @@ class Backend(Protocol):
 
     def cancel(self, key: str) -> JobStatus:
         """End the job and every child of it."""
-        ...
-
-
-class Ledger(Protocol):
-    """The one source of truth."""
-
-    def commit(self, fact: Fact) -> int:
-        """Make a fact durable and return its number, or raise ``LedgerUnwritable``."""
         ...
 
 

@@ -194,7 +194,7 @@ class CellNotRun:
 
 
 @dataclass(frozen=True)
-class CellReturned:
+class CellRestored:
     """A cell that was said to be missing is in the notebook again (redo, paste, put back)."""
 
     cell_id: str
@@ -234,7 +234,7 @@ class SendCommand:
 
 
 ToKernel = (
-    Hello | Bye | CellsRead | CellNotRun | CellReturned | AskOutputs | AskStatus | SendCommand
+    Hello | Bye | CellsRead | CellNotRun | CellRestored | AskOutputs | AskStatus | SendCommand
 )
 
 

@@ -24,7 +24,7 @@ export type ToPeer =
   | ISignalSaid
   | ILeads;
 export type ToKernel =
-  IHello | IBye | ICellsRead | ICellNotRun | ICellReturned | IAskOutputs | IAskStatus | ISendCommand;
+  IHello | IBye | ICellsRead | ICellNotRun | ICellRestored | IAskOutputs | IAskStatus | ISendCommand;
 export type Reply = IRefused | IHelloReply | IStatusReply | IOutputsReply | IDone;
 export type Command =
   | IStartTurn
@@ -54,7 +54,7 @@ export type Fact =
   | ICellStarted
   | ICellEnded
   | IDecided
-  | ICellReturnedFact
+  | ICellReturned
   | IModeChanged
   | IKindAllowed
   | IHoldChanged
@@ -241,7 +241,7 @@ export interface ICellNotRun {
 }
 
 /** A cell that was said to be missing is in the notebook again (redo, paste, put back). */
-export interface ICellReturned {
+export interface ICellRestored {
   cell_id: string;
   kind: 'returned';
 }
@@ -858,7 +858,7 @@ export interface IDecided {
 }
 
 /** A cell whose absence was taken for a refusal is back: it is proposed again. */
-export interface ICellReturnedFact {
+export interface ICellReturned {
   type: 'CellReturned';
   cell_id: string;
 }

@@ -1,8 +1,8 @@
-"""The front door: ``%%intern``, ``%intern``, ``%%job``, ``%jobs``.
+"""The magics: ``%%intern``, ``%intern``, ``%%job``, ``%jobs``.
 
 ``%load_ext mlintern_jupyter`` comes here. Loading registers the magics and the kernel's end of the
-wire; it starts no thread, writes no file and imports nothing heavy. The hall is entered, and its
-modules are loaded, when somebody first asks for it: a magic, or a page that shows the sidebar.
+wire; it starts no thread, writes no file and imports nothing heavy. What sessions are made of is
+loaded when it is first needed: by a magic, or by a page that shows the sidebar.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LOADED: dict[int, Extension] = {}
 
 
 class Extension:
-    """One shell's way in: the wire is there from the start, the hall from the first request."""
+    """What is loaded into one shell: the wire at once, sessions at the first request."""
 
     def __init__(self, ip: Any) -> None:
         self.ip = ip
@@ -42,11 +42,11 @@ class Extension:
         self._panel: Panel | None = None
 
     def kernel_sessions(self) -> KernelSessions:
-        """The kernel's interns; asked for by the main and the control thread."""
+        """The kernel's sessions; called by the main and the control thread."""
         with self._entering:
             if self._kernel_sessions is None:
-                hall = importlib.import_module("mlintern_jupyter.session.wiring.kernel_sessions")
-                made = hall.KernelSessions(self.ip, self.bridge, self._config)
+                module = importlib.import_module("mlintern_jupyter.session.wiring.kernel_sessions")
+                made = module.KernelSessions(self.ip, self.bridge, self._config)
                 self._kernel_sessions = cast("KernelSessions", made)
             return self._kernel_sessions
 

@@ -1,5 +1,5 @@
 # pyright: basic
-"""``%%intern`` starts or shows a session; ``%intern`` talks to it. Thin: the hall does the work."""
+"""``%%intern`` starts or shows a session; ``%intern`` talks to it. Thin: ``session`` does it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Keep held-out items out of sight: packed so that neither grep nor a casual look shows one.
 
-This is a curtain, not a lock. Whoever reads this module can draw it aside; nobody does so by
+This hides, it does not lock. Whoever reads this module can undo it; nobody does so by
 accident, no search index picks the items up, and a training script that reads every file of a
 folder does not meet them.
 """

@@ -280,7 +280,7 @@ def score(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 with one line on stderr when nothing can be scored."""
     parser = argparse.ArgumentParser(prog="python -m mlintern_jupyter.bench.score")
-    parser.add_argument("--task", required=True, help="name on the shelf, or a benchmark folder")
+    parser.add_argument("--task", required=True, help="a built-in task, or a benchmark folder")
     parser.add_argument("--split", choices=("dev", "heldout"), required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of a complete checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")

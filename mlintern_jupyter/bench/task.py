@@ -6,7 +6,7 @@
     ├── task.toml        what is asked, how it is scored, from which base (fields of `Task`)
     ├── train.jsonl      raw material offered for training, one JSON object a line
     ├── dev.jsonl        items to select on: an `id` and the columns of prompt and answer
-    └── heldout.jsonl    items for the one final look (packed as `heldout.bin` on the shelf)
+    └── heldout.jsonl    items for the one final look (built-in tasks: `heldout.bin`, packed)
 
 Held-out items are read by the scorer process alone; `materialise` never copies them into a working
 folder.
@@ -115,7 +115,7 @@ def built_in_tasks() -> tuple[str, ...]:
 
 
 def open_task(name_or_path: str | Path) -> Task:
-    """Return a task by its name on the shelf or by its folder.
+    """Return a built-in task by its name, or any task by its folder.
 
     Raises:
         UsageError: There is no such task, or its `task.toml` is not complete.
@@ -125,7 +125,7 @@ def open_task(name_or_path: str | Path) -> Task:
     if not (folder / _DESCRIPTION).is_file():
         raise UsageError(
             f"no benchmark named {text}",
-            why=f"it is not on the shelf and {folder} has no {_DESCRIPTION}",
+            why=f"it is not built in and {folder} has no {_DESCRIPTION}",
             do=f"use one of {', '.join(built_in_tasks())}, or the path of a benchmark folder",
         )
     return _parse(folder.resolve())

@@ -51,8 +51,8 @@ def status_text(
         )
     if near_limit:
         lines.append(
-            f"[Wrap up now: {near_limit}. Finish what runs, make the final evaluation and the report"
-            " cell, then answer without a call.]"
+            f"[Wrap up now: {near_limit}. Finish what runs, make the final evaluation and the"
+            " report cell, then answer without a call.]"
         )
     return "\n".join(lines)
 

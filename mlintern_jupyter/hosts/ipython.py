@@ -58,7 +58,7 @@ _HISTORY = 500
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _StepCell:
     session: str
     cell: NewCell
     why: str = ""
@@ -84,7 +84,7 @@ class StepPeer:
         # No condition: an interrupt inside one leaves its lock held, or lets it go twice.
         self._lock = threading.RLock()
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._cells: dict[str, _Cell] = {}
+        self._cells: dict[str, _StepCell] = {}
         self._whys: dict[str, str] = {}
         self._stepping = False
         bridge.local = self
@@ -181,14 +181,14 @@ class StepPeer:
             with contextlib.suppress(queue.Empty):
                 self._news.get(timeout=_RECHECK_S)
 
-    def _take_markdown(self) -> list[_Cell]:
+    def _take_markdown(self) -> list[_StepCell]:
         with self._lock:
             found = [c for c in self._cells.values() if _to_show(c)]
             for cell in found:
                 self._cells[cell.cell.id] = replace(cell, shown=True)
         return found
 
-    def _first(self, fits: Callable[[_Cell], bool]) -> _Cell | None:
+    def _first(self, fits: Callable[[_StepCell], bool]) -> _StepCell | None:
         with self._lock:
             return next((c for c in self._cells.values() if _waits(c) and fits(c)), None)
 
@@ -198,18 +198,18 @@ class StepPeer:
             for c in self._cells.values()
         )
 
-    def _is_the_persons(self, cell: _Cell) -> bool:
+    def _is_the_persons(self, cell: _StepCell) -> bool:
         """Whether only a person will run it, or it waited long enough to be theirs."""
         if cell.requested:
             return self._awaits(cell)
         old = monotonic() - cell.since > _MODE_DECIDES_S
         return old or cell.cell.id in self._bridge.wanted()
 
-    def _awaits(self, cell: _Cell) -> bool:
+    def _awaits(self, cell: _StepCell) -> bool:
         """Code with ``await`` cannot run inside another cell of a kernel: it is offered."""
         return awaits(self._ip, cell.cell.source)
 
-    def _run(self, cell: _Cell) -> bool:
+    def _run(self, cell: _StepCell) -> bool:
         """Run a cell that needs nobody, here; whether the person let it."""
         fence = "`" * max(
             3, 1 + max((len(t) for t in re.findall(r"`+", cell.cell.source)), default=0)
@@ -236,7 +236,7 @@ class StepPeer:
     def _keep(self, message: ToPeer) -> None:
         if isinstance(message, InsertCell):
             why = self._whys.get(message.cell.id, "")
-            new = _Cell(message.session, message.cell, why, since=monotonic())
+            new = _StepCell(message.session, message.cell, why, since=monotonic())
             self._cells.setdefault(message.cell.id, new)
         elif isinstance(message, UpdateCell) and message.cell_id in self._cells:
             self._update(message)
@@ -286,23 +286,23 @@ class StepPeer:
         return (*views.values(), *rest)
 
 
-def marked(cell: _Cell) -> str:
+def marked(cell: _StepCell) -> str:
     """A proposal's text below the line that says which proposal it is."""
     why = cell.why.partition("\n")[0][:_WHY_LIMIT]
     about = f"{cell.cell.mark.kind}: {why}" if why else cell.cell.mark.kind
     return f"# intern {cell.session} {cell.cell.id} · {about}\n{cell.cell.source}"
 
 
-def _title(cell: _Cell) -> str:
+def _title(cell: _StepCell) -> str:
     why = cell.why.partition("\n")[0]
     return f"**intern** runs · {cell.cell.mark.kind}" + (f": {why}" if why else "")
 
 
-def _to_show(cell: _Cell) -> bool:
+def _to_show(cell: _StepCell) -> bool:
     return cell.cell.cell_type == "markdown" and not cell.shown
 
 
-def _waits(cell: _Cell) -> bool:
+def _waits(cell: _StepCell) -> bool:
     return cell.cell.cell_type == "code" and not cell.settled
 
 

@@ -45,7 +45,7 @@ _MAY_RUN_FIRST = frozenset({"proposed", "skipped"})
 
 
 @dataclass
-class _Cell:
+class _HostCell:
     source: str
     begun: asyncio.Future[None]
     settled: asyncio.Future[CellOutcome]
@@ -98,7 +98,7 @@ class WireHost:
         self._on_magic_cell = on_magic_cell
         self._turn_open = False
         self._lock = threading.Lock()
-        self._cells: dict[str, _Cell] = {}
+        self._cells: dict[str, _HostCell] = {}
         self._reads: dict[str, asyncio.Future[tuple[CellView, ...]]] = {}
         self._running = ""
         """The cell whose start was recorded; the main thread's own."""
@@ -129,7 +129,7 @@ class WireHost:
             if cell.id in self._cells or self._known(cell.id) is not None:
                 return
             begun, settled = self._loop.create_future(), self._loop.create_future()
-            self._cells[cell.id] = _Cell(cell.source, begun, settled)
+            self._cells[cell.id] = _HostCell(cell.source, begun, settled)
         self._bridge.say(InsertCell(self._session, cell, anchors))
 
     async def run_cell(self, cell_id: str) -> None:
@@ -161,7 +161,7 @@ class WireHost:
         cell = self._cell(cell_id)
         return await self._wait(cell, cell.settled)
 
-    async def _wait(self, cell: _Cell, future: asyncio.Future[T]) -> T:
+    async def _wait(self, cell: _HostCell, future: asyncio.Future[T]) -> T:
         cell.waiters += 1
         try:
             return await asyncio.shield(future)
@@ -216,7 +216,7 @@ class WireHost:
             return known.state
         return "running" if self._running == cell_id else "proposed"
 
-    def _cell(self, cell_id: str) -> _Cell:
+    def _cell(self, cell_id: str) -> _HostCell:
         cell = self._cells.get(cell_id)
         if cell is None:
             raise ToolError(f"there is no cell {cell_id} of this session")

@@ -134,7 +134,7 @@ def evaluate(
         }
     )
     if split == "heldout":
-        result = replace(result, looks=_count_look(result))
+        result = replace(result, looks=_count_looks(result))
     _measured.add(digest)
     _keep(digest, {**result.payload(), "samples": list(result.samples), "limit": limit})
     output.end(eval_line(_voided(result)), record=_shown(result))
@@ -276,7 +276,7 @@ def _keep(digest: str, record: dict[str, Any]) -> None:
     draft.replace(folder / f"{digest}.json")
 
 
-def _count_look(result: EvalResult) -> int:
+def _count_looks(result: EvalResult) -> int:
     """Write down a real look at held-out items; the number of looks at this task so far."""
     path = record_root() / LOOKS
     path.parent.mkdir(parents=True, exist_ok=True)

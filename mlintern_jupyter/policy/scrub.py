@@ -50,7 +50,7 @@ class Scrubber:
         """Know the secrets of an environment, and those of ``extra``: a value for each name."""
         self._environ = environ
         self._extra = dict(extra or {})
-        self._compiled: tuple[dict[str, str], _Known] = ({}, _Known({}))
+        self._compiled: tuple[dict[str, str], _KnownSecrets] = ({}, _KnownSecrets({}))
         self._files: dict[Path, tuple[int, int, tuple[str, ...]]] = {}
 
     @classmethod
@@ -70,17 +70,17 @@ class Scrubber:
         """What secret a text holds, by name; for code, which is refused and never rewritten."""
         return cast("str | None", self._safely(lambda known: known.find(text)))
 
-    def _safely(self, work: Callable[[_Known], Any]) -> Any:
+    def _safely(self, work: Callable[[_KnownSecrets], Any]) -> Any:
         try:
             return work(self._known())
         except Exception:  # noqa: BLE001 - fails closed: whatever went wrong, nothing gets out
             return WITHHELD
 
-    def _known(self) -> _Known:
+    def _known(self) -> _KnownSecrets:
         values = self._values()
         cached, known = self._compiled
         if values != cached:
-            known = _Known(values)
+            known = _KnownSecrets(values)
             self._compiled = (values, known)
         return known
 
@@ -121,7 +121,7 @@ class Scrubber:
         return cached[2]
 
 
-class _Known:
+class _KnownSecrets:
     """Known values in all their spellings, as one expression."""
 
     def __init__(self, values: dict[str, str]) -> None:
@@ -187,7 +187,7 @@ def _base64(raw: bytes) -> set[str]:
     return found
 
 
-def _text(value: str, known: _Known) -> str:
+def _text(value: str, known: _KnownSecrets) -> str:
     value = _SURROGATE.sub("�", value)
     masked = known.mask(value)
     if "\x1b" in masked:
@@ -197,7 +197,7 @@ def _text(value: str, known: _Known) -> str:
     return masked
 
 
-def _data(value: Any, known: _Known) -> Any:
+def _data(value: Any, known: _KnownSecrets) -> Any:
     if isinstance(value, str):
         return _text(value, known)
     if isinstance(value, dict):

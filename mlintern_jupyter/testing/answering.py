@@ -26,10 +26,10 @@ class ScriptedHTTPServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, address: tuple[str, int], state: Served, told_context_tokens: int | None
+        self, address: tuple[str, int], state: Served, announced_context_tokens: int | None
     ) -> None:
         self.state = state
-        self.told_context_tokens = told_context_tokens
+        self.announced_context_tokens = announced_context_tokens
         self.open_connections = 0
         self.connections_changed = threading.Condition()
         super().__init__(address, Handler)
@@ -66,8 +66,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, OPENAI.refusal(f"there is no {self.path}"))
             return
         model: dict[str, Any] = {"id": "scripted", "object": "model"}
-        if self.server.told_context_tokens is not None:
-            model["max_model_len"] = self.server.told_context_tokens
+        if self.server.announced_context_tokens is not None:
+            model["max_model_len"] = self.server.announced_context_tokens
         self._send(200, json.dumps({"object": "list", "data": [model]}).encode())
 
     def do_POST(self) -> None:

@@ -11,7 +11,7 @@ from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.base.cell_writer import CellWriter
 from mlintern_jupyter.tools.base.schema import Function, FunctionTool
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.compute.evaluate import EvaluationTools
 from mlintern_jupyter.tools.compute.experiments import ExperimentTools
 from mlintern_jupyter.tools.custom.notebook_functions import notebook_tools
@@ -59,7 +59,7 @@ def build_tools(
     cell_tools = CellTools(writer)
     evaluation = EvaluationTools(writer, cells, runs)
     tools: list[Tool] = []
-    manual = ManualTools(lambda: Toolbox(tools))
+    manual = ManualTools(lambda: TurnToolbox(tools))
     tools += [
         _cell(PlanTools(writer).plan, {"notebook"}),
         _cell(cell_tools.write_cell, {"notebook", "execute"}),

@@ -18,7 +18,7 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.catalog import build_tools
 
 
@@ -91,7 +91,7 @@ class Notebook:
             namespace=self.namespace,
             more=self.more,
         )
-        self.toolbox = Toolbox(self.tools)
+        self.toolbox = TurnToolbox(self.tools)
 
     def call(self, tool_name: str, /, *, call: str = "call-1", **arguments: Any):
         """Carry out one tool call the way the agent does, without the JSON."""

@@ -16,7 +16,7 @@ from mlintern_jupyter.wire import (
     WIRE_VERSION,
     AskStatus,
     CellNotRun,
-    CellReturned,
+    CellRestored,
     CellsRead,
     Hello,
     SendCommand,
@@ -90,7 +90,7 @@ class OpenPage:
 
     def find(self, cell_id: str) -> None:
         """It is there again."""
-        assert self.say(CellReturned(cell_id))["ok"]
+        assert self.say(CellRestored(cell_id))["ok"]
 
     def until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
         """Do what the kernel asks for until something is true; returns it."""

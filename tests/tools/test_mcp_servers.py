@@ -17,7 +17,7 @@ from mcp_double import Desk, at_desk, bare, friend, web_server
 
 from mlintern_jupyter.config import McpServer
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.mcp.checking import problem
 
 
@@ -209,7 +209,7 @@ def test_tools_that_are_always_on_stand_in_the_toolbox_of_the_next_turn(tmp_path
         told = await desk.call("s__search_notes", '{"query": "x"}')
         assert told.text.startswith("3 notes about x")
         assert "has no parameter 'q'" in await desk.refusal('{"q": 1}', "s__search_notes")
-        assert Toolbox(desk.tools).find("s__search_notes").spec.parameters["type"] == "object"
+        assert TurnToolbox(desk.tools).find("s__search_notes").spec.parameters["type"] == "object"
 
     at_desk(tmp_path, friend(always=True), do=do)
 

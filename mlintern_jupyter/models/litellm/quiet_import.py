@@ -1,5 +1,5 @@
 # pyright: basic
-"""litellm, imported so that it stays quiet: the only door to it.
+"""litellm, imported so that it stays quiet: the only module that imports it.
 
 All of what is set here has to stand before litellm is imported: two of its uploads steal
 credentials on import, the price list would be fetched from the network, and a `.env` in the

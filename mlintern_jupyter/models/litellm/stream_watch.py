@@ -241,14 +241,14 @@ class WatchedClient(httpx.AsyncClient):
             raise
         self._watch.begin(response)
         if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _Overheard(response.stream, self._watch)
+            response.stream = _WatchedBytes(response.stream, self._watch)
         if not stream or response.is_error:
             # Whoever asked for a stream may throw an error's body away unread; we want to quote it.
             await response.aread()
         return response
 
 
-class _Overheard(httpx.AsyncByteStream):
+class _WatchedBytes(httpx.AsyncByteStream):
     """A response's bytes, passed on unchanged while the watch listens."""
 
     def __init__(self, inner: httpx.AsyncByteStream, watch: StreamWatch) -> None:

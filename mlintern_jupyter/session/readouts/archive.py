@@ -59,7 +59,7 @@ class Archive:
         path = Path(argument or f"{state.session}.ipynb")
         if path.exists():
             raise UsageError(f"{path} exists", do="%intern export OTHER.ipynb")
-        # nbformat is heavy, and the hall is entered without it.
+        # nbformat is heavy, and a session starts without it.
         importlib.import_module("mlintern_jupyter.record.export").write_notebook(state, path)
         return f"wrote {path}"
 

@@ -55,7 +55,7 @@ _TIMEOUT = re.compile(r"--timeout[= ](\d+(?:\.\d+)?)([smhd])")
 _HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
 AGENTS_KEPT = 10
 TASK_MOST = 400
-_ASKED = lru_cache(maxsize=256)(may_run_unreviewed)
+_NEEDS_YES = lru_cache(maxsize=256)(may_run_unreviewed)
 
 
 def kernel_view(
@@ -197,7 +197,7 @@ def _pending(state: SessionState, wanted: Collection[str]) -> Iterable[PendingCe
                 kind=proposed.kind,
                 first_line=next(filter(None, lines), "")[:120],
                 why=proposed.why,
-                asks=_ASKED(proposed.source),
+                asks=_NEEDS_YES(proposed.source),
                 cost=_cost(proposed.source),
             )
 

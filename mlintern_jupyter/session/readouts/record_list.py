@@ -22,14 +22,14 @@ AGAIN_S = 30.0
 
 
 @dataclass(frozen=True)
-class _Known:
+class _CachedView:
     size: int
     mtime_ns: int
     read_at: float
     view: RecordView
 
 
-_known: dict[Path, _Known] = {}
+_known: dict[Path, _CachedView] = {}
 
 
 def record_views(root: Path, session: Session | None) -> tuple[RecordView, ...]:
@@ -79,7 +79,7 @@ def _view(folder: Path, size: int, mtime_ns: int, began: float) -> RecordView:
             return known.view
         return RecordView(folder.name, "", f"{folder.name}: not read yet", finished=True)
     view = _read(folder)
-    _known[folder] = _Known(size, mtime_ns, time.monotonic(), view)
+    _known[folder] = _CachedView(size, mtime_ns, time.monotonic(), view)
     return view
 
 

@@ -1,4 +1,4 @@
-"""A session: one intern at work in one notebook. It holds rooms, not facts.
+"""A session: one intern at work in one notebook.
 
 State is only ever the fold over committed facts; every change goes through ``commit``.
 """
@@ -52,7 +52,7 @@ from mlintern_jupyter.session.running.bus import Bus
 from mlintern_jupyter.session.running.proposals import run_what_may
 from mlintern_jupyter.session.running.roles import plan_of
 from mlintern_jupyter.session.running.worker import Heard, Hold, Worker
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.mcp.server import Status
 
 PAUSED = "the person paused it"
@@ -97,7 +97,7 @@ class Session:
         """The model's window, once a turn has loaded the model; ``None`` if unknown."""
         self.context_assumed = False
         """Nobody said how much the model reads, so a small window is assumed."""
-        self.toolbox: Toolbox | None = None
+        self.toolbox: TurnToolbox | None = None
         """Of the turn that runs, or ran last in this kernel."""
         self.servers: Callable[[], Sequence[Status]] = tuple
         """How the MCP servers stand."""

@@ -45,7 +45,7 @@ from mlintern_jupyter.policy.budget import Budget, Share
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.protocols import CallTerms, Effect, Grant, Model, Tool, ToolContext
 from mlintern_jupyter.record.conversation import AgentRecord, Conversation
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.research.delegate import Role
 
 SHARE = 0.25
@@ -168,7 +168,7 @@ class Delegation:
                 self.context(call), attention=asyncio.Event(), spawn=_spawns_nothing, sees=False
             )
 
-        toolbox = Toolbox(read_only(self.tools(talk)))
+        toolbox = TurnToolbox(read_only(self.tools(talk)))
         guards = Guards(lambda: (), share.near_limit, WRAP_UP, can_plan=False)
         guards.recall(self.past(), name)
         asking = ModelCalls(share, commit, signal, self.known, name)

@@ -79,7 +79,7 @@ class KernelSessions:
         self.ip = ip
         self.bridge = bridge
         self.config = config
-        self.hall = SessionFactory(ip, self.bridge)
+        self.factory = SessionFactory(ip, self.bridge)
         self.session: Session | None = None
         self.steps = StepMode(ip, bridge)
         self.verbs = Verbs(lambda: self.session, config)
@@ -141,7 +141,7 @@ class KernelSessions:
         if state.turn:
             changed = difference(state.turn_source, source)
             text += f"\n\nThe request was changed:\n{changed}"
-        self.hall.brief(session, prepared)
+        self.factory.brief(session, prepared)
         self.bridge.lead_here()
         shown = self._card(session, how)
         session.submit(StartTurn(text, cell_id, source))
@@ -160,8 +160,8 @@ class KernelSessions:
         summary = f"\n{mark['summary']}" if mark and mark.get("summary") else ""
         return (
             f"intern session {session}: a record made elsewhere; its ledger is not in {root}."
-            f"{summary}\nThe cells below are the record. Nothing was started; `--again` on the first"
-            " line starts a new session with the same goal."
+            f"{summary}\nThe cells below are the record. Nothing was started; `--again` on the"
+            " first line starts a new session with the same goal."
         )
 
     def _start(
@@ -171,13 +171,13 @@ class KernelSessions:
         prepared = prepare(goal, body, options, config, nobody_to_ask=self._nobody_to_ask)
         if how is None:
             return NOBODY.format(goal=goal)
-        session = self.hall.open(prepared, cell_id, config)
+        session = self.factory.open(prepared, cell_id, config)
         self.bridge.lead_here()
         self._replace(session)
         marked = stamped(source, session.state.session)
         said = (*prepared.notes, session.state.options["record_note"], how)
         shown = self._card(session, "\n\n".join(note for note in said if note))
-        self.hall.stamp(session, marked)
+        self.factory.stamp(session, marked)
         self.steps.stamp(marked)
         session.submit(StartTurn(prepared.text, cell_id, marked))
         return shown
@@ -186,7 +186,7 @@ class KernelSessions:
         """The session of a record: the one open in this kernel, or opened from disk."""
         if self.session is not None and self.session.state.session == folder.session:
             return self.session
-        session = self.hall.reopen(folder.path, self.config())
+        session = self.factory.reopen(folder.path, self.config())
         self._replace(session)
         return session
 
@@ -197,7 +197,7 @@ class KernelSessions:
 
     def _card(self, session: Session, note: str = "") -> Shown:
         display_id = f"mlintern-{uuid.uuid4().hex[:12]}"
-        self.hall.show(session, display_id, note)
+        self.factory.show(session, display_id, note)
         record = near(session.folder)
         return Shown(card_bundle(session.state, note, record), display_id)
 
@@ -248,7 +248,7 @@ class KernelSessions:
             self.session.stop()
             self.session.close()
         self.steps.close()
-        self.hall.close()
+        self.factory.close()
 
     # the wire -----------------------------------------------------------------------------------
 
@@ -265,7 +265,7 @@ class KernelSessions:
             record_root(config),
             config.mode_cap,
             str(config.defaults.get("model", "")),
-            self.hall.environment(config),
+            self.factory.environment(config),
         )
 
     def command(self, session: str, data: dict[str, Any]) -> None:

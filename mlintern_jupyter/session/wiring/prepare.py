@@ -34,7 +34,7 @@ class Prepared:
 
     goal: str
     text: str
-    """Goal and further wishes, verbatim."""
+    """Goal and further in_prose, verbatim."""
     mode: Mode
     limits: Limits
     options: Options
@@ -92,7 +92,7 @@ def prepare(
 
 
 def _check_body(body: str) -> None:
-    """Raises UsageError when another cell's magic stands among the wishes."""
+    """Raises UsageError when another cell's magic stands among the in_prose."""
     magic = next((line for line in body.splitlines() if line.startswith("%%")), None)
     if magic is not None:
         raise UsageError(
@@ -165,19 +165,19 @@ def named_benchmark(goal: str) -> Benchmark | None:
 
 def _limits(text: str, options: Options, mode: Mode) -> tuple[Limits, tuple[str, ...]]:
     limits = options.limits()
-    wishes = parse_prose_limits(text)
-    said = [words for words, _ in wishes.understood] + list(wishes.not_understood)
+    in_prose = parse_prose_limits(text)
+    said = [words for words, _ in in_prose.understood] + list(in_prose.not_understood)
     if mode == "unattended":
         note = f"not enforced, unattended mode takes options only: {'; '.join(said)}"
         return limits, (note,) if said else ()
     # An option is exact words of the person; prose only fills what no option says.
     found = {
-        "usd": wishes.usd if limits.usd is None else None,
-        "hours": wishes.hours if limits.hours is None else None,
-        "steps": wishes.steps if options.max_steps is None else None,
+        "usd": in_prose.usd if limits.usd is None else None,
+        "hours": in_prose.hours if limits.hours is None else None,
+        "steps": in_prose.steps if options.max_steps is None else None,
     }
     limits = replace(limits, **{name: value for name, value in found.items() if value is not None})
-    missed = tuple(f"not understood as a limit: {words}" for words in wishes.not_understood)
+    missed = tuple(f"not understood as a limit: {words}" for words in in_prose.not_understood)
     note = (f"limits enforced: {limits.as_text()}",) if said else ()
     return limits, note + missed
 

@@ -1,4 +1,4 @@
-"""Where the rooms are joined: the only place that knows which class stands behind a protocol."""
+"""Makes sessions: the only place that knows which class stands behind a protocol."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class SessionFactory:
         """Everything one turn works with; runs on the worker thread, where models are loaded."""
         resources = self._resources[session.folder]
         shell: Any = self._ip
-        furnishing = TurnSetup(
+        setup = TurnSetup(
             session,
             self._host(session),
             resources.roles,
@@ -203,8 +203,8 @@ class SessionFactory:
             shell.user_ns,
             resources.env,
         )
-        agent = await furnishing.agent()
-        noted = "\n\n".join([session.card_note, *await furnishing.notes()])
+        agent = await setup.agent()
+        noted = "\n\n".join([session.card_note, *await setup.notes()])
         session.card_note = noted.strip()
         return agent
 

@@ -35,7 +35,7 @@ from mlintern_jupyter.session.readouts.page_view import best_score
 from mlintern_jupyter.session.running.roles import Roles
 from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.wiring.delegation import Delegation
-from mlintern_jupyter.tools.base.toolbox import Toolbox
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.catalog import build_tools
 from mlintern_jupyter.tools.custom.modules import load_custom_tools
 from mlintern_jupyter.tools.mcp.servers import McpServers
@@ -80,7 +80,7 @@ class TurnSetup:
         self.custom = await load_custom_tools(said, Path(state.workdir))
         built = self._built(state.main)
         self.servers = await self.mcp.tools_for_turn([tool.spec.name for tool in built])
-        toolbox = session.toolbox = Toolbox([*built, *self.servers])
+        toolbox = session.toolbox = TurnToolbox([*built, *self.servers])
         self.delegation = Delegation(
             agents=lambda: state.agents,
             model=lambda: self.roles.model("research"),

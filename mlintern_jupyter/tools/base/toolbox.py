@@ -10,7 +10,7 @@ from mlintern_jupyter.messages import ToolSpec
 from mlintern_jupyter.protocols import Tool
 
 
-class Toolbox:
+class TurnToolbox:
     """Tools by name, in a fixed order: the model's prompt prefix stays the same bytes.
 
     Raises:

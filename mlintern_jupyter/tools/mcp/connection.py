@@ -44,7 +44,7 @@ CLOSE_S = 3.0
 SETTLE_S = 0.5
 """For a connection that is over to have ended its task."""
 MOST_PAGES = 20
-MOST_WISHES = 3
+MOST_REQUESTS = 3
 """Refused requests of a server that are told with one answer."""
 _UNASKED = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation"}
 
@@ -72,7 +72,7 @@ class Connection:
         self._target = target
         self._session: ClientSession | None = None
         self._status = 0
-        self._wishes: list[str] = []
+        self._open_requests: list[str] = []
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live())
@@ -120,24 +120,24 @@ class Connection:
         Raises:
             ToolError: it is gone, too slow, or answers nonsense.
         """
-        self._wishes.clear()
+        self._open_requests.clear()
         result = await self._request(self._called(tool, arguments), timeout_s)
         if isinstance(result, McpAnswer):
             return result
         if isinstance(result, InputRequiredResult):
-            wishes = result.model_dump(by_alias=True, mode="json").get("inputRequests")
+            requests = result.model_dump(by_alias=True, mode="json").get("inputRequests")
             words = "it wants an answer of the person or of our model first, which is refused"
             return McpAnswer(
                 [{"type": "text", "text": words}],
                 ok=False,
-                requested=_wishes(wishes),
+                requested=_requests_of(requests),
             )
         data = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return McpAnswer(
             data.get("content", []),
             data.get("structuredContent"),
             ok=not result.is_error,
-            requested=tuple(self._wishes),
+            requested=tuple(self._open_requests),
         )
 
     async def close(self) -> None:
@@ -169,7 +169,7 @@ class Connection:
                 raise ToolError(self.why) from None
             words = f"error {error.error.code}: {seen(error.error.message)}"
             return McpAnswer(
-                [{"type": "text", "text": words}], ok=False, requested=tuple(self._wishes)
+                [{"type": "text", "text": words}], ok=False, requested=tuple(self._open_requests)
             )
         except (ValidationError, RuntimeError):
             raise ToolError("what it answered is not what its tools promise or not MCP") from None
@@ -213,7 +213,7 @@ class Connection:
     @asynccontextmanager
     async def _transport(self) -> AsyncGenerator[tuple[Any, Any]]:
         async with self._way() as (read, write):
-            yield _Overheard(read, self._overheard), write
+            yield _WatchedReadStream(read, self._on_message), write
 
     def _way(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
         target = self._target
@@ -233,10 +233,10 @@ class Connection:
         if isinstance(message, ToolListChangedNotification):
             self.changed = True
 
-    def _overheard(self, message: object) -> None:
+    def _on_message(self, message: object) -> None:
         request = message.message if isinstance(message, SessionMessage) else None
-        if isinstance(request, JSONRPCRequest) and len(self._wishes) < MOST_WISHES:
-            self._wishes.append(_wish(request.method, request.params))
+        if isinstance(request, JSONRPCRequest) and len(self._open_requests) < MOST_REQUESTS:
+            self._open_requests.append(_request_text(request.method, request.params))
 
     def _reason(self, error: BaseException) -> str:
         """Why it failed, without the text of an error that may hold a variable's value."""
@@ -256,7 +256,7 @@ class Connection:
         return f"it cannot be talked to ({type(error).__name__})"
 
 
-class _Overheard:
+class _WatchedReadStream:
     """A stream of what a server sends, with somebody who listens."""
 
     def __init__(self, stream: Any, hear: Callable[[object], None]) -> None:
@@ -272,7 +272,7 @@ class _Overheard:
         self._hear(message)
         return message
 
-    def __aiter__(self) -> _Overheard:
+    def __aiter__(self) -> _WatchedReadStream:
         return self
 
     async def __anext__(self) -> Any:
@@ -284,7 +284,7 @@ class _Overheard:
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    async def __aenter__(self) -> _Overheard:
+    async def __aenter__(self) -> _WatchedReadStream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -292,12 +292,12 @@ class _Overheard:
             await self.aclose()
 
 
-def _wishes(requests: Any) -> tuple[str, ...]:
+def _requests_of(requests: Any) -> tuple[str, ...]:
     named = cast("dict[str, dict[str, Any]]", requests or {}).values()
-    return tuple(_wish(r.get("method"), r.get("params")) for r in named)[:MOST_WISHES]
+    return tuple(_request_text(r.get("method"), r.get("params")) for r in named)[:MOST_REQUESTS]
 
 
-def _wish(method: object, params: Mapping[str, Any] | None) -> str:
+def _request_text(method: object, params: Mapping[str, Any] | None) -> str:
     words = (params or {}).get("message")
     kind = _UNASKED.get(str(method), seen(str(method))[:40])
     return f"{kind}: {seen(str(words))[:300]!r}" if words else kind
