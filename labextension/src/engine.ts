@@ -54,7 +54,7 @@ export class Engine implements IDisposable {
       }
     });
     this.link = new Link(tab, () => this.bridge.isMarked);
-    this.link.standing.connect(this.onStanding, this);
+    this.link.connectionChanged.connect(this.onConnection, this);
     this.link.heard.connect(this.onHeard, this);
     this.link.viewed.connect(this.onViewed, this);
     panel.sessionContext.kernelChanged.connect(this.onKernelChanged, this);
@@ -120,7 +120,7 @@ export class Engine implements IDisposable {
     }
   }
 
-  private onStanding(link: Link): void {
+  private onConnection(link: Link): void {
     const { connection, refusal } = link;
     this.store.dispatch({ type: 'connection', connection, problem: refusal });
     if (connection === 'lost') {

@@ -42,8 +42,8 @@ export class Link implements IDisposable {
   ) {}
 
   /** The connection changed. */
-  get standing(): ISignal<this, void> {
-    return this._standing;
+  get connectionChanged(): ISignal<this, void> {
+    return this._connectionSignal;
   }
 
   get heard(): ISignal<this, Said> {
@@ -81,14 +81,14 @@ export class Link implements IDisposable {
   attach(kernel: ILinkKernel | null): void {
     this.detach();
     if (kernel === null) {
-      this.stand('no-kernel');
+      this.setConnection('no-kernel');
       return;
     }
     this._kernel = kernel;
     this._transport = new Transport(kernel, this.tab);
     this._transport.heard.connect(this.onHeard, this);
     this._transport.told.connect(this.onTold, this);
-    this._transport.standingChanged.connect(this.onStanding, this);
+    this._transport.roleChanged.connect(this.onRole, this);
     kernel.statusChanged.connect(this.onStatus, this);
     kernel.connectionStatusChanged.connect(this.onConnectionStatus, this);
     this._isGreeted = false;
@@ -216,7 +216,7 @@ export class Link implements IDisposable {
     const hurry = setTimeout(() => sendWaiting(kernel), HELD_UP_MS);
     await this._transport?.hello();
     clearTimeout(hurry);
-    if (kernel !== this._kernel || this._transport?.standing !== 'silent') {
+    if (kernel !== this._kernel || this._transport?.role !== 'silent') {
       return;
     }
     if (!isSure) {
@@ -231,15 +231,15 @@ export class Link implements IDisposable {
     }
   }
 
-  private onStanding(transport: Transport): void {
-    if (transport.standing === 'unknown') {
+  private onRole(transport: Transport): void {
+    if (transport.role === 'unknown') {
       if (this.isAnswered) {
         this.calm();
-        this.stand('lost');
+        this.setConnection('lost');
       }
       return;
     }
-    this.stand(transport.standing);
+    this.setConnection(transport.role);
     if (this.isAnswered) {
       this._retries = 0;
       this.askSoon();
@@ -259,12 +259,12 @@ export class Link implements IDisposable {
     return this._connection === 'leads' || this._connection === 'follows';
   }
 
-  private stand(connection: Connection): void {
+  private setConnection(connection: Connection): void {
     this._connection = connection;
-    this._standing.emit();
+    this._connectionSignal.emit();
   }
 
-  private _standing = new Signal<this, void>(this);
+  private _connectionSignal = new Signal<this, void>(this);
   private _heard = new Signal<this, Said>(this);
   private _viewed = new Signal<this, IKernelView>(this);
   private _connection: Connection = 'no-kernel';

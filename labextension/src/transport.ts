@@ -32,7 +32,7 @@ export type IWireKernel = Pick<
 >;
 
 /** How the kernel answered the last Hello; `unknown` before the first answer. */
-export type Standing = 'unknown' | 'silent' | 'mismatch' | 'leads' | 'follows';
+export type Role = 'unknown' | 'silent' | 'mismatch' | 'leads' | 'follows';
 
 /** A kernel that answered before is there; something in it may let nothing else run for a while. */
 const HELD_UP_MS = 10_000;
@@ -59,12 +59,12 @@ export class Transport implements IDisposable {
     return this._told;
   }
 
-  get standingChanged(): ISignal<this, Standing> {
-    return this._standingChanged;
+  get roleChanged(): ISignal<this, Role> {
+    return this._roleChanged;
   }
 
-  get standing(): Standing {
-    return this._standing;
+  get role(): Role {
+    return this._role;
   }
 
   /** Number of the last message that was given on. */
@@ -89,7 +89,7 @@ export class Transport implements IDisposable {
     Signal.clearData(this);
   }
 
-  /** Say hello and take in what was missed; ends with the standing known. */
+  /** Say hello and take in what was missed; ends with the role known. */
   hello(takeLead = false): Promise<void> {
     this._takeLead ||= takeLead;
     this._again = true;
@@ -102,19 +102,19 @@ export class Transport implements IDisposable {
   /** The numbers of what spoke before mean nothing to what speaks now. */
   reset(): void {
     this._sequence.clear();
-    this.stand('unknown');
+    this.setRole('unknown');
   }
 
   /** Somebody says who leads now. A page that takes over asks for everything again. */
   setLeads(leads: boolean): void {
-    if (leads === (this._standing === 'leads') || !this.answered) {
+    if (leads === (this._role === 'leads') || !this.answered) {
       return;
     }
     if (leads) {
       this._anew = true;
       void this.hello();
     } else {
-      this.stand('follows');
+      this.setRole('follows');
     }
   }
 
@@ -144,7 +144,7 @@ export class Transport implements IDisposable {
         future.dispose();
         if (!isOver) {
           end(reply);
-        } else if (this._standing === 'silent' && this._greeting === null && !this._isDisposed) {
+        } else if (this._role === 'silent' && this._greeting === null && !this._isDisposed) {
           this.late(message, reply);
         }
       };
@@ -200,7 +200,7 @@ export class Transport implements IDisposable {
       this._again = false;
       const takeLead = this._takeLead;
       this._takeLead = false;
-      if (this._anew || (takeLead && this._standing !== 'leads')) {
+      if (this._anew || (takeLead && this._role !== 'leads')) {
         this._anew = false;
         this._sequence.restart();
       }
@@ -220,7 +220,7 @@ export class Transport implements IDisposable {
       }
       if (reply === null) {
         this._refusal = null;
-        this.stand('silent');
+        this.setRole('silent');
       } else {
         this.take(reply);
       }
@@ -230,7 +230,7 @@ export class Transport implements IDisposable {
   private take(reply: Reply): void {
     this._refusal = reply.ok ? null : reply;
     if (!reply.ok) {
-      this.stand('mismatch');
+      this.setRole('mismatch');
       return;
     }
     const { status } = reply as IHelloReply;
@@ -243,12 +243,12 @@ export class Transport implements IDisposable {
   private welcome(reply: IHelloReply): void {
     const sequence = this._sequence;
     if (sequence.begin(reply.boot)) {
-      this.stand('unknown');
+      this.setRole('unknown');
     }
-    if (this._standing === 'follows' && reply.leads && sequence.last > 0) {
+    if (this._role === 'follows' && reply.leads && sequence.last > 0) {
       this._anew = true;
     }
-    this.stand(reply.leads ? 'leads' : 'follows');
+    this.setRole(reply.leads ? 'leads' : 'follows');
     if (this._anew) {
       this._again = true;
       return;
@@ -286,13 +286,13 @@ export class Transport implements IDisposable {
   private unnumbered(said: Said): void {
     if (this.answered) {
       this.emit(said);
-    } else if (this._standing !== 'mismatch' && this._greeting === null) {
+    } else if (this._role !== 'mismatch' && this._greeting === null) {
       void this.hello();
     }
   }
 
   private numbered(said: Said): void {
-    if (this._standing === 'mismatch') {
+    if (this._role === 'mismatch') {
       return;
     }
     if (!this.answered) {
@@ -331,20 +331,20 @@ export class Transport implements IDisposable {
   }
 
   private get answered(): boolean {
-    return this._standing === 'leads' || this._standing === 'follows';
+    return this._role === 'leads' || this._role === 'follows';
   }
 
-  private stand(standing: Standing): void {
-    if (standing !== this._standing) {
-      this._standing = standing;
-      this._standingChanged.emit(standing);
+  private setRole(role: Role): void {
+    if (role !== this._role) {
+      this._role = role;
+      this._roleChanged.emit(role);
     }
   }
 
   private _heard = new Signal<this, Said>(this);
   private _told = new Signal<this, IStatusReply>(this);
-  private _standingChanged = new Signal<this, Standing>(this);
-  private _standing: Standing = 'unknown';
+  private _roleChanged = new Signal<this, Role>(this);
+  private _role: Role = 'unknown';
   private _refusal: IProblem | null = null;
   private _isDisposed = false;
   private _sequence = new Sequence(said => this.emit(said));

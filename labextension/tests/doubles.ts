@@ -71,16 +71,16 @@ export class FakeKernel implements ILinkKernel {
       const rest = this.said.filter(said => said.seq > seen);
       const messages = rest.slice(0, this.pageSize);
       const more = rest.length > messages.length;
-      const status = message.whole ? this.standing() : null;
+      const status = message.whole ? this.statusReply() : null;
       return { wire: WIRE_VERSION, leads: this.leads, messages, more, status } as IHelloReply;
     }
     if (message.kind === 'status') {
-      return this.standing();
+      return this.statusReply();
     }
     return {};
   }
 
-  private standing(): IStatusReply {
+  private statusReply(): IStatusReply {
     return {
       ok: true,
       seq: this.last,

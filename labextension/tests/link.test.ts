@@ -9,7 +9,7 @@ const settle = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
 function linked(kernel = new FakeKernel(), isMarked = false) {
   const link = new Link('tab-1', () => isMarked);
   const connections: string[] = [];
-  link.standing.connect(() => connections.push(link.connection));
+  link.connectionChanged.connect(() => connections.push(link.connection));
   link.attach(kernel);
   const questions = () => kernel.asked.filter(message => message.kind === 'status').length;
   return { kernel, link, connections, questions };

@@ -24,9 +24,9 @@ describe('a kernel without the intern', () => {
     kernel.answer = () => null;
     void transport.hello();
     await settle(1999);
-    expect(transport.standing).toBe('unknown');
+    expect(transport.role).toBe('unknown');
     await settle(1);
-    expect(transport.standing).toBe('silent');
+    expect(transport.role).toBe('silent');
     kernel.send({ whatever: 1 }, 'another comm');
     await settle(60_000);
     expect(kernel.asked).toHaveLength(1);
@@ -40,7 +40,7 @@ describe('a kernel without the intern', () => {
     kernel.answer = null;
     kernel.drop({ kind: 'ping' });
     await settle();
-    expect(transport.standing).toBe('leads');
+    expect(transport.role).toBe('leads');
     kernel.say(fact());
     expect(heard).toEqual([1]);
   });
@@ -51,7 +51,7 @@ describe('a kernel without the intern', () => {
       throw new Error('Kernel is dead');
     };
     await transport.hello();
-    expect(transport.standing).toBe('silent');
+    expect(transport.role).toBe('silent');
   });
 });
 
@@ -71,7 +71,7 @@ describe('messages', () => {
     kernel.say(fact());
     expect(heard).toEqual([]);
     await settle();
-    expect(transport.standing).toBe('leads');
+    expect(transport.role).toBe('leads');
     expect(heard).toEqual([1]);
   });
 
@@ -175,7 +175,7 @@ describe('messages', () => {
     kernel.say(fact(), true);
     kernel.say(fact(), true);
     const stood: string[] = [];
-    transport.standingChanged.connect(() => stood.push(transport.standing));
+    transport.roleChanged.connect(() => stood.push(transport.role));
     await transport.hello();
     kernel.say(fact());
     expect(heard).toEqual([1, 1, 2, 3]);
@@ -204,7 +204,7 @@ describe('messages', () => {
     kernel.say(fact());
     kernel.bootAnew();
     const stood: string[] = [];
-    transport.standingChanged.connect(() => stood.push(transport.standing));
+    transport.roleChanged.connect(() => stood.push(transport.role));
     const reply = await transport.request({ kind: 'status', whole: true, tab: 'tab-1' });
     // The new one knows no page yet.
     transport.setLeads(false);
@@ -240,7 +240,7 @@ describe('a kernel that answers late', () => {
     kernel.say(fact(), true);
     kernel.say(fact(), true);
     const stood: string[] = [];
-    transport.standingChanged.connect(() => stood.push(transport.standing));
+    transport.roleChanged.connect(() => stood.push(transport.role));
     void transport.hello();
     await settle(20_000);
     expect(stood).toEqual(['silent', 'unknown', 'leads']);
@@ -262,9 +262,9 @@ describe('a kernel that answers late', () => {
     kernel.answer = () => ({ what: 'wire 1 and 2', why: '', do: 'install', ok: false as const });
     void transport.hello();
     await settle(2500);
-    expect(transport.standing).toBe('silent');
+    expect(transport.role).toBe('silent');
     await settle(1000);
-    expect(transport.standing).toBe('mismatch');
+    expect(transport.role).toBe('mismatch');
     expect(transport.refusal).toMatchObject({ what: 'wire 1 and 2' });
   });
 });
@@ -277,7 +277,7 @@ describe('a kernel of another version', () => {
     await transport.hello();
     kernel.send({ ...fact(), seq: 1 });
     await settle();
-    expect(transport.standing).toBe('mismatch');
+    expect(transport.role).toBe('mismatch');
     expect(transport.refusal).toMatchObject({ what: 'wire 1 and 2' });
     expect(heard).toEqual([]);
     expect(kernel.asked).toHaveLength(1);
@@ -289,7 +289,7 @@ describe('two pages', () => {
     const { kernel, transport } = connected();
     kernel.leads = false;
     await transport.hello();
-    expect(transport.standing).toBe('follows');
+    expect(transport.role).toBe('follows');
   });
 
   it('a page that takes over is told everything again', async () => {
@@ -299,7 +299,7 @@ describe('two pages', () => {
     await transport.hello();
     kernel.leads = true;
     await transport.hello(true);
-    expect(transport.standing).toBe('leads');
+    expect(transport.role).toBe('leads');
     expect(kernel.hellos()[1]).toMatchObject({ take_lead: true, last_seq: 0 });
     expect(heard).toEqual([1, 1]);
   });
@@ -312,7 +312,7 @@ describe('two pages', () => {
     kernel.leads = true;
     kernel.say({ kind: 'leads', tab: 'tab-1' });
     await settle();
-    expect(transport.standing).toBe('leads');
+    expect(transport.role).toBe('leads');
     expect(heard).toEqual([1, 2, 1]);
   });
 
@@ -325,7 +325,7 @@ describe('two pages', () => {
     void transport.hello();
     kernel.drop({ kind: 'leads', tab: 'tab-1' });
     await settle();
-    expect(transport.standing).toBe('leads');
+    expect(transport.role).toBe('leads');
     expect(heard).toEqual([1, 0, 1]);
   });
 
@@ -345,7 +345,7 @@ describe('two pages', () => {
     kernel.say({ kind: 'leads', tab: 'tab-2' }, true);
     await transport.hello();
     await settle(10_000);
-    expect(transport.standing).toBe('leads');
+    expect(transport.role).toBe('leads');
     expect(kernel.hellos()).toHaveLength(1);
   });
 
@@ -355,7 +355,7 @@ describe('two pages', () => {
     kernel.leads = false;
     kernel.say({ kind: 'leads', tab: 'tab-2' });
     await settle();
-    expect(transport.standing).toBe('follows');
+    expect(transport.role).toBe('follows');
   });
 
   it('a follower offers itself when the leader has gone and not come back', async () => {

@@ -5,7 +5,7 @@ import * as React from 'react';
 import type { IIntern } from '../tokens';
 import { internIcon } from './icons';
 import { Dot } from './sidebar/parts';
-import { questions, standing } from './words';
+import { questions, statusText } from './words';
 
 export class StatusButton extends ReactWidget {
   constructor(
@@ -36,7 +36,7 @@ export class StatusButton extends ReactWidget {
   protected render(): React.ReactElement {
     const trans = this._trans;
     const intern = this._intern;
-    const said = intern && !intern.isDisposed ? standing(intern.state, trans) : null;
+    const said = intern && !intern.isDisposed ? statusText(intern.state, trans) : null;
     const session = intern?.state.view?.session ?? null;
     const pending = session?.running ? session.pending.length : 0;
     const asks = questions(intern?.state).length;

@@ -7,13 +7,13 @@ import { dollars } from './format';
 /** What a state means for the eye; each is a class of style/base.css. */
 export type Tone = 'idle' | 'work' | 'wait' | 'good' | 'bad';
 
-export interface IStanding {
+export interface IStatusText {
   word: string;
   tone: Tone;
 }
 
 /** How it stands, in one or two words. */
-export function standing(state: IState, trans: TranslationBundle): IStanding {
+export function statusText(state: IState, trans: TranslationBundle): IStatusText {
   switch (state.connection) {
     case 'no-kernel':
       return { word: trans.__('No kernel'), tone: 'idle' };
@@ -32,7 +32,7 @@ export function standing(state: IState, trans: TranslationBundle): IStanding {
   }
 }
 
-function sessionStanding(session: ISessionView, trans: TranslationBundle): IStanding {
+function sessionStanding(session: ISessionView, trans: TranslationBundle): IStatusText {
   if (session.running) {
     if (session.held) {
       return { word: trans.__('Held'), tone: 'wait' };
@@ -96,7 +96,7 @@ export function modeMeaning(mode: Mode, trans: TranslationBundle): string {
   }
 }
 
-export function jobWord(job: IJobView, trans: TranslationBundle): IStanding {
+export function jobWord(job: IJobView, trans: TranslationBundle): IStatusText {
   switch (job.state) {
     case 'held':
       return { word: trans.__('held'), tone: 'wait' };
@@ -116,7 +116,7 @@ export function jobWord(job: IJobView, trans: TranslationBundle): IStanding {
 }
 
 /** How a sub-agent stands. */
-export function agentWord(agent: IAgentView, trans: TranslationBundle): IStanding {
+export function agentWord(agent: IAgentView, trans: TranslationBundle): IStatusText {
   switch (agent.state) {
     case 'working':
       return { word: trans.__('working'), tone: 'work' };

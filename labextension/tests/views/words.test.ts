@@ -11,7 +11,7 @@ import {
   roleModel,
   ROLES,
   spentWord,
-  standing,
+  statusText,
   visibilityWord
 } from '../../src/views/words';
 import type { IAgentView, IAskView, IKernelView, ISessionView } from '../../src/wire';
@@ -41,7 +41,7 @@ describe('what was spent', () => {
 describe('how it stands', () => {
   const working = { running: true, held: '', pending: [], asks: [], outcome: null };
   const word = (session: unknown, connection = 'leads') =>
-    standing({ connection, view: { session } } as unknown as IState, trans).word;
+    statusText({ connection, view: { session } } as unknown as IState, trans).word;
 
   it('says what the page can do where no kernel answers', () => {
     expect(word(null, 'silent')).toBe('Not loaded');

@@ -7,10 +7,10 @@ import type { CellList } from '@jupyterlab/notebook';
 import type { IIntern, IState } from '../../tokens';
 import { CellBar } from './bar';
 import { Steady } from './steady';
-import { type Edge, type ICell, type ILook, type IScope, lookOf, scopeOf } from './look';
+import { type Edge, type ICell, type IAppearance, type IScope, appearanceOf, scopeOf } from './appearance';
 
 /** What was put on a cell widget. */
-interface IDress {
+interface IDecoration {
   edge: Edge | null;
   node: HTMLElement | null;
   bar: CellBar | null;
@@ -39,17 +39,17 @@ export class CellBars implements IDisposable {
     this._intern.changed.disconnect(this._onState, this);
     this._intern.panel.content.modelChanged.disconnect(this._onModel, this);
     this._cells?.changed.disconnect(this._plan, this);
-    for (const cell of [...this._dressed.keys()]) {
-      this._dress(cell, { edge: null, pending: null });
+    for (const cell of [...this._decorated.keys()]) {
+      this._decorate(cell, { edge: null, pending: null });
     }
   }
 
   /** Open the field for a reason at a waiting cell. */
   askReason(cellId: string): void {
     this._sync();
-    for (const [cell, dress] of this._dressed) {
+    for (const [cell, decoration] of this._decorated) {
       if (cell.model.id === cellId) {
-        dress.bar?.askReason();
+        decoration.bar?.askReason();
       }
     }
   }
@@ -88,58 +88,58 @@ export class CellBars implements IDisposable {
     }
     const scope: IScope = scopeOf(this._intern.state);
     const cells = new Set<Cell>(panel.content.widgets);
-    for (const cell of [...this._dressed.keys()]) {
+    for (const cell of [...this._decorated.keys()]) {
       if (!cells.has(cell)) {
-        this._dressed.delete(cell);
+        this._decorated.delete(cell);
       }
     }
     for (const cell of cells) {
-      const look = lookOf(read(cell.model), scope);
-      if (look.edge !== null || this._dressed.has(cell)) {
-        this._dress(cell, look);
+      const appearance = appearanceOf(read(cell.model), scope);
+      if (appearance.edge !== null || this._decorated.has(cell)) {
+        this._decorate(cell, appearance);
       }
     }
   }
 
-  private _dress(cell: Cell, look: ILook): void {
-    const dress = this._dressed.get(cell) ?? { edge: null, node: null, bar: null };
-    this._dressed.set(cell, dress);
-    if (dress.edge !== look.edge) {
-      dress.node?.remove();
+  private _decorate(cell: Cell, appearance: IAppearance): void {
+    const decoration = this._decorated.get(cell) ?? { edge: null, node: null, bar: null };
+    this._decorated.set(cell, decoration);
+    if (decoration.edge !== appearance.edge) {
+      decoration.node?.remove();
       cell.removeClass('jp-mlintern-Cell');
-      dress.node = look.edge && edgeNode(look.edge, this._trans);
-      if (dress.node) {
-        cell.node.append(dress.node);
+      decoration.node = appearance.edge && edgeNode(appearance.edge, this._trans);
+      if (decoration.node) {
+        cell.node.append(decoration.node);
         cell.addClass('jp-mlintern-Cell');
       }
-      dress.edge = look.edge;
+      decoration.edge = appearance.edge;
     }
-    if (look.pending === null) {
-      if (dress.bar && dress.bar.node.parentNode === null) {
+    if (appearance.pending === null) {
+      if (decoration.bar && decoration.bar.node.parentNode === null) {
         // Lab takes the parts of a cell out of it while it is out of sight (windowing mode "full"),
         // and the layout removes only what is there.
-        cell.node.append(dress.bar.node);
+        cell.node.append(decoration.bar.node);
       }
-      dress.bar?.dispose();
-      dress.bar = null;
-    } else if (dress.bar) {
-      dress.bar.present(look.pending);
+      decoration.bar?.dispose();
+      decoration.bar = null;
+    } else if (decoration.bar) {
+      decoration.bar.present(appearance.pending);
     } else if (cell.isPlaceholder()) {
       // Not drawn yet (windowing): its layout gets its own parts first, the bar after them.
       void cell.ready.then(() => this._plan());
     } else {
-      const bar = new CellBar(this._intern, look.pending, this._trans);
+      const bar = new CellBar(this._intern, appearance.pending, this._trans);
       const steady = new Steady(this._intern.panel.content, bar.node);
       bar.goes.connect(() => steady.dispose());
       (cell.layout as PanelLayout).insertWidget(1, bar);
-      dress.bar = bar;
+      decoration.bar = bar;
     }
-    if (dress.edge === null) {
-      this._dressed.delete(cell);
+    if (decoration.edge === null) {
+      this._decorated.delete(cell);
     }
   }
 
-  private readonly _dressed = new Map<Cell, IDress>();
+  private readonly _decorated = new Map<Cell, IDecoration>();
   private _cells: CellList | null = null;
   private _view: IState['view'] = null;
   private _connection: IState['connection'] | null = null;

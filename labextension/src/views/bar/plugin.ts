@@ -44,10 +44,10 @@ export const pillPlugin: JupyterFrontEndPlugin<void> = {
 
 /** One for each open notebook, and gone with it. */
 function forEach(interns: IInterns, make: (intern: IIntern) => IDisposable): void {
-  const dress = (intern: IIntern) => {
+  const decoration = (intern: IIntern) => {
     const made = make(intern);
     intern.panel.disposed.connect(() => made.dispose());
   };
-  interns.forEach(dress);
-  interns.added.connect((_, intern) => dress(intern));
+  interns.forEach(decoration);
+  interns.added.connect((_, intern) => decoration(intern));
 }

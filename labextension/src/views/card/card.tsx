@@ -8,7 +8,7 @@ import type { IIntern, IInterns } from '../../tokens';
 import { CARD_MIME } from '../../wire';
 import { internIcon } from '../icons';
 import { Button, Dot, Inline } from '../sidebar/parts';
-import { resumable, standing } from '../words';
+import { resumable, statusText } from '../words';
 import { bullet, type ICard, readCard } from './inline';
 
 export class Card extends ReactWidget implements IRenderMime.IRenderer {
@@ -54,7 +54,7 @@ export class Card extends ReactWidget implements IRenderMime.IRenderer {
     const intern = this._intern;
     const view = intern?.state.view ?? null;
     const open = view?.session?.session === card.session ? view.session : null;
-    const said = intern && open ? standing(intern.state, trans) : null;
+    const said = intern && open ? statusText(intern.state, trans) : null;
     return (
       <>
         <div className="jp-mlintern-CardHead">

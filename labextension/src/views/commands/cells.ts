@@ -2,12 +2,12 @@
 import { addIcon, closeIcon, fastForwardIcon, runIcon } from '@jupyterlab/ui-components';
 import { CommandIds } from '../commandIds';
 import { internIcon } from '../icons';
-import { focusNotebook, goTo, type IDoor, leads, nextWaiting, session, waiting } from './door';
+import { focusNotebook, goTo, type ICommandContext, leads, nextWaiting, session, waiting } from './context';
 
 const CELL = { cell_id: { type: 'string', description: 'Id of the cell; default: the selected one' } };
 
-export function addCellCommands(door: IDoor): void {
-  const { app, interns, trans, bars, sidebar } = door;
+export function addCellCommands(context: ICommandContext): void {
+  const { app, interns, trans, bars, sidebar } = context;
   const changed = () => app.commands.notifyCommandChanged();
   interns.currentChanged.connect(changed);
 
@@ -26,7 +26,7 @@ export function addCellCommands(door: IDoor): void {
     isEnabled: () => interns.current !== null,
     execute: () => {
       if (interns.current) {
-        focusNotebook(door, interns.current);
+        focusNotebook(context, interns.current);
       }
     }
   });
@@ -35,18 +35,18 @@ export function addCellCommands(door: IDoor): void {
     caption: trans.__('Insert cells that load and start the intern, without running them'),
     icon: addIcon,
     describedBy: { args: { type: 'object', properties: {} } },
-    isEnabled: () => interns.current !== null && session(door) === null,
+    isEnabled: () => interns.current !== null && session(context) === null,
     execute: () => interns.current?.begin()
   });
   app.commands.addCommand(CommandIds.nextPending, {
     label: trans.__('Go to the Next Waiting Cell'),
     caption: trans.__('Select the next cell that the intern proposes'),
     describedBy: { args: { type: 'object', properties: {} } },
-    isEnabled: () => nextWaiting(door) !== null,
+    isEnabled: () => nextWaiting(context) !== null,
     execute: async () => {
-      const id = nextWaiting(door);
+      const id = nextWaiting(context);
       if (id !== null && interns.current) {
-        await goTo(door, interns.current, id);
+        await goTo(context, interns.current, id);
       }
     }
   });
@@ -55,9 +55,9 @@ export function addCellCommands(door: IDoor): void {
     caption: trans.__('Run the selected cell that the intern proposes'),
     icon: runIcon,
     describedBy: { args: { type: 'object', properties: CELL } },
-    isEnabled: args => leads(door) && waiting(door, args) !== null,
+    isEnabled: args => leads(context) && waiting(context, args) !== null,
     execute: async args => {
-      const cell = waiting(door, args);
+      const cell = waiting(context, args);
       if (cell) {
         await interns.current?.runCell(cell.cell_id);
       }
@@ -76,9 +76,9 @@ export function addCellCommands(door: IDoor): void {
         }
       }
     },
-    isEnabled: args => leads(door) && waiting(door, args) !== null,
+    isEnabled: args => leads(context) && waiting(context, args) !== null,
     execute: async args => {
-      const cell = waiting(door, args);
+      const cell = waiting(context, args);
       if (!cell || !interns.current) {
         return;
       }
@@ -101,9 +101,9 @@ export function addCellCommands(door: IDoor): void {
       }
     },
     isEnabled: args =>
-      leads(door) && (typeof args.kind === 'string' || waiting(door, args) !== null),
+      leads(context) && (typeof args.kind === 'string' || waiting(context, args) !== null),
     execute: async args => {
-      const kind = typeof args.kind === 'string' ? args.kind : waiting(door, args)?.kind;
+      const kind = typeof args.kind === 'string' ? args.kind : waiting(context, args)?.kind;
       if (kind) {
         await interns.current?.runKind(kind);
       }

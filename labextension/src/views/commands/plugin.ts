@@ -6,7 +6,7 @@ import { type IIntern, IInterns } from '../../tokens';
 import { CommandIds } from '../commandIds';
 import { ICellBars, ISidebar } from '../tokens';
 import { addCellCommands } from './cells';
-import type { IDoor } from './door';
+import type { ICommandContext } from './context';
 import { addQuestionCommands } from './questions';
 import { addTurnCommands } from './turn';
 
@@ -25,10 +25,10 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null
   ) => {
     const trans = (translator ?? nullTranslator).load('mlintern_jupyter');
-    const door: IDoor = { app, interns, trans, bars, sidebar };
-    addCellCommands(door);
-    addTurnCommands(door);
-    addQuestionCommands(door);
+    const context: ICommandContext = { app, interns, trans, bars, sidebar };
+    addCellCommands(context);
+    addTurnCommands(context);
+    addQuestionCommands(context);
     const category = trans.__('Intern');
     for (const command of Object.values(CommandIds)) {
       if (command !== CommandIds.setMode) {
@@ -40,7 +40,7 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     }
 
     // Menus ask again whether a command is enabled when what is drawn has changed.
-    let standing = '';
+    let statusText = '';
     const watch = (intern: IIntern) => {
       intern.changed.connect((_, state) => {
         const { running, held, mode, pending, asks } = state.view?.session ?? {};
@@ -52,8 +52,8 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
           pending?.map(cell => cell.cell_id),
           asks?.map(ask => ask.call)
         ]);
-        if (now !== standing) {
-          standing = now;
+        if (now !== statusText) {
+          statusText = now;
           app.commands.notifyCommandChanged();
         }
       });

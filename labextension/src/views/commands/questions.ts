@@ -2,12 +2,12 @@
 import { checkIcon, closeIcon } from '@jupyterlab/ui-components';
 import { CommandIds } from '../commandIds';
 import { questions } from '../words';
-import type { IDoor } from './door';
+import type { ICommandContext } from './context';
 
 const CALL = { call: { type: 'string', description: 'Id of the call that asks' } } as const;
 
-export function addQuestionCommands(door: IDoor): void {
-  const { app, interns, trans, sidebar } = door;
+export function addQuestionCommands(context: ICommandContext): void {
+  const { app, interns, trans, sidebar } = context;
   const asks = () => questions(interns.current?.state);
 
   app.commands.addCommand(CommandIds.showQuestion, {

@@ -12,7 +12,7 @@ import type { Mode } from '../../wire';
 import { CommandIds } from '../commandIds';
 import { stopInternIcon } from '../icons';
 import { modes, modeWord, resumable, ROLES } from '../words';
-import { type Args, type IDoor, session, works } from './door';
+import { type Args, type ICommandContext, session, works } from './context';
 
 const NONE = { args: { type: 'object', properties: {} } } as const;
 const NAMED = {
@@ -23,8 +23,8 @@ const NAMED = {
   }
 } as const;
 
-export function addTurnCommands(door: IDoor): void {
-  const { app, interns, trans, sidebar } = door;
+export function addTurnCommands(context: ICommandContext): void {
+  const { app, interns, trans, sidebar } = context;
 
   app.commands.addCommand(CommandIds.steer, {
     label: trans.__('Steer the Intern…'),
@@ -38,7 +38,7 @@ export function addTurnCommands(door: IDoor): void {
         }
       }
     },
-    isEnabled: () => works(door),
+    isEnabled: () => works(context),
     execute: async args => {
       if (typeof args.text === 'string') {
         await interns.current?.steer(args.text);
@@ -52,7 +52,7 @@ export function addTurnCommands(door: IDoor): void {
     caption: trans.__('Hold it before its next model call; cells and jobs that run go on'),
     icon: pauseIcon,
     describedBy: NONE,
-    isEnabled: () => works(door) && !session(door)?.held,
+    isEnabled: () => works(context) && !session(context)?.held,
     execute: () => interns.current?.pause()
   });
   app.commands.addCommand(CommandIds.continue, {
@@ -60,7 +60,7 @@ export function addTurnCommands(door: IDoor): void {
     caption: trans.__('Let the intern go on from where it was held'),
     icon: runIcon,
     describedBy: NONE,
-    isEnabled: () => works(door) && Boolean(session(door)?.held),
+    isEnabled: () => works(context) && Boolean(session(context)?.held),
     execute: () => interns.current?.resumeHeld()
   });
   app.commands.addCommand(CommandIds.stop, {
@@ -68,7 +68,7 @@ export function addTurnCommands(door: IDoor): void {
     caption: trans.__('End the turn; the cell that runs and all jobs go on'),
     icon: stopInternIcon,
     describedBy: NONE,
-    isEnabled: () => works(door),
+    isEnabled: () => works(context),
     execute: () => interns.current?.stop(false)
   });
   app.commands.addCommand(CommandIds.stopAndCancelJobs, {
@@ -76,7 +76,7 @@ export function addTurnCommands(door: IDoor): void {
     caption: trans.__('End the turn and every running job of this folder; the cell that runs goes on'),
     icon: stopInternIcon,
     describedBy: NONE,
-    isEnabled: () => works(door),
+    isEnabled: () => works(context),
     execute: () => interns.current?.stop(true)
   });
   app.commands.addCommand(CommandIds.interruptCell, {
@@ -84,7 +84,7 @@ export function addTurnCommands(door: IDoor): void {
     caption: trans.__('Interrupt the cell that runs in the kernel; the intern and all jobs go on'),
     icon: stopIcon,
     describedBy: NONE,
-    isEnabled: () => session(door) !== null,
+    isEnabled: () => session(context) !== null,
     execute: () => interns.current?.interruptCell()
   });
   app.commands.addCommand(CommandIds.setMode, {
@@ -102,8 +102,8 @@ export function addTurnCommands(door: IDoor): void {
         required: ['mode']
       }
     },
-    isEnabled: args => allowed(door, modeOf(args)),
-    isToggled: args => modeOf(args) !== null && session(door)?.mode === modeOf(args),
+    isEnabled: args => allowed(context, modeOf(args)),
+    isToggled: args => modeOf(args) !== null && session(context)?.mode === modeOf(args),
     execute: async args => {
       const mode = modeOf(args);
       if (mode !== null) {
@@ -123,7 +123,7 @@ export function addTurnCommands(door: IDoor): void {
         }
       }
     },
-    isEnabled: () => session(door) !== null,
+    isEnabled: () => session(context) !== null,
     execute: async args => {
       const role = ROLES.find(each => each === args.role) ?? 'main';
       const model =
@@ -133,7 +133,7 @@ export function addTurnCommands(door: IDoor): void {
               await InputDialog.getText({
                 title: trans.__('Switch the Model of the Intern'),
                 label: trans.__('Name of the model'),
-                text: session(door)?.models[role] ?? ''
+                text: session(context)?.models[role] ?? ''
               })
             ).value;
       if (model?.trim()) {
@@ -145,7 +145,7 @@ export function addTurnCommands(door: IDoor): void {
     label: trans.__('Make Room in the Intern’s Window'),
     caption: trans.__('Show old steps shorter from the next model call on; the record keeps all'),
     describedBy: NONE,
-    isEnabled: () => works(door),
+    isEnabled: () => works(context),
     execute: () => interns.current?.compact()
   });
   app.commands.addCommand(CommandIds.startJob, {
@@ -153,7 +153,7 @@ export function addTurnCommands(door: IDoor): void {
     caption: trans.__('Say yes to its price; the sidebar shows the quote'),
     icon: runIcon,
     describedBy: NAMED,
-    isEnabled: () => jobs(door).includes('held'),
+    isEnabled: () => jobs(context).includes('held'),
     execute: async args => {
       if (typeof args.name === 'string') {
         await interns.current?.startJob(args.name);
@@ -166,7 +166,7 @@ export function addTurnCommands(door: IDoor): void {
     label: trans.__('Cancel a Job'),
     caption: trans.__('End a job and all of its processes; the intern goes on'),
     describedBy: NAMED,
-    isEnabled: () => jobs(door).some(state => state === 'running' || state === 'held'),
+    isEnabled: () => jobs(context).some(state => state === 'running' || state === 'held'),
     execute: async args => {
       if (typeof args.name === 'string') {
         await interns.current?.cancelJob(args.name);
@@ -187,9 +187,9 @@ export function addTurnCommands(door: IDoor): void {
         }
       }
     },
-    isEnabled: args => toResume(door, args) !== null,
+    isEnabled: args => toResume(context, args) !== null,
     execute: async args => {
-      const name = toResume(door, args);
+      const name = toResume(context, args);
       if (name !== null) {
         await interns.current?.resumeSession(name);
       }
@@ -217,8 +217,8 @@ function modeOf(args: Args): Mode | null {
   return mode === 'review' || mode === 'auto' || mode === 'unattended' ? mode : null;
 }
 
-function allowed(door: IDoor, mode: Mode | null): boolean {
-  const view = door.interns.current?.state.view ?? null;
+function allowed(context: ICommandContext, mode: Mode | null): boolean {
+  const view = context.interns.current?.state.view ?? null;
   return (
     view !== null &&
     view.session !== null &&
@@ -226,13 +226,13 @@ function allowed(door: IDoor, mode: Mode | null): boolean {
   );
 }
 
-function jobs(door: IDoor): string[] {
-  return door.interns.current?.state.view?.jobs.map(job => job.state) ?? [];
+function jobs(context: ICommandContext): string[] {
+  return context.interns.current?.state.view?.jobs.map(job => job.state) ?? [];
 }
 
 /** The session that is named, else the open one if it is unfinished, else the newest such record. */
-function toResume(door: IDoor, args: Args): string | null {
-  const state = door.interns.current?.state;
+function toResume(context: ICommandContext, args: Args): string | null {
+  const state = context.interns.current?.state;
   if (typeof args.session === 'string') {
     return state ? args.session : null;
   }

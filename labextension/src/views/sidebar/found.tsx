@@ -40,7 +40,7 @@ export function Found({ intern, session, trans }: ISessionScene): React.ReactEle
   );
 }
 
-export function OwnCells({ intern, session, trans }: ISessionScene): React.ReactElement | null {
+export function PersonCells({ intern, session, trans }: ISessionScene): React.ReactElement | null {
   if (session.own_cells.length === 0) {
     return null;
   }

@@ -8,13 +8,13 @@ import {
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { stopInternIcon } from '../icons';
-import { modeMeaning, modes, modeWord, resumable, standing } from '../words';
+import { modeMeaning, modes, modeWord, resumable, statusText } from '../words';
 import { Models } from './models';
 import { Button, Dot, type ISessionScene } from './parts';
 
 export function Head(scene: ISessionScene): React.ReactElement {
   const { state, session, trans } = scene;
-  const { word, tone } = standing(state, trans);
+  const { word, tone } = statusText(state, trans);
   return (
     <div className="jp-mlintern-Head">
       <h2 className="jp-mlintern-Goal" title={session.goal}>

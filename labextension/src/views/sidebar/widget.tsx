@@ -7,7 +7,7 @@ import { internIcon } from '../icons';
 import type { ICellBars } from '../tokens';
 import { Activity, Plan } from './activity';
 import { Agents } from './agents';
-import { Found, OwnCells } from './found';
+import { Found, PersonCells } from './found';
 import { Head } from './head';
 import { Jobs } from './jobs';
 import { KeepFocus } from './keepFocus';
@@ -107,7 +107,7 @@ export class SidebarWidget extends ReactWidget {
           <Jobs {...scene} jobs={view.jobs} />
           <Spend {...open} />
           <Found {...open} />
-          <OwnCells {...open} />
+          <PersonCells {...open} />
           <Records {...scene} view={view} open={false} />
           <Kernel {...scene} view={view} open={false} />
         </div>

@@ -5,7 +5,7 @@ import type { IPendingCellView } from '../../wire';
 /** The edge of a cell; each is a class of style/base.css. */
 export type Edge = 'waiting' | 'running' | 'queued' | 'done' | 'failed' | 'skipped' | 'foreign';
 
-export interface ILook {
+export interface IAppearance {
   edge: Edge | null;
   /** Of a cell that waits: what the bar shows. */
   pending: IPendingCellView | null;
@@ -21,9 +21,9 @@ export interface ICell {
   running: boolean;
 }
 
-const NOTHING: ILook = { edge: null, pending: null };
+const NOTHING: IAppearance = { edge: null, pending: null };
 
-/** The sets that `lookOf` asks for each cell, made once per state. */
+/** The sets that `appearanceOf` asks for each cell, made once per state. */
 export interface IScope {
   session: string;
   cells: ReadonlySet<string>;
@@ -42,7 +42,7 @@ export function scopeOf(state: IState): IScope {
   };
 }
 
-export function lookOf(cell: ICell, scope: IScope): ILook {
+export function appearanceOf(cell: ICell, scope: IScope): IAppearance {
   const pending = scope.pending.get(cell.id);
   if (pending) {
     return cell.running ? { edge: 'running', pending: null } : { edge: 'waiting', pending };
