@@ -17,7 +17,7 @@ from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.models.names import LITELLM, ModelPlan
 from mlintern_jupyter.protocols import Model
 
-_WANTED = ("name", "price", "unmetered", "context_tokens", "sees", "look", "complete")
+_WANTED = ("name", "price", "unmetered", "context_tokens", "sees", "probe", "complete")
 
 
 def make_model(plan: ModelPlan, *, env: Mapping[str, str] = os.environ) -> Model:

@@ -6,7 +6,7 @@ data: `providers.toml`. A plan holds the *name* of the variable with the key, ne
 ``package.module:Class`` names a model of one's own; it is imported by `making`, not here.
 
 Not covered: whether the provider knows the model (it is asked at the first call), and what nobody
-said of its price and context (`litellm_client` reads litellm's own list, `look` asks the server).
+said of its price and context (`litellm.client` reads litellm's own list, `litellm.probe` asks the server).
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def resolve(
         context_tokens=context,
         hosts=tuple(provider.get("hosts", ())),
         replay=_replay(provider, base),
-        probe=provider.get("look", ""),
+        probe=provider.get("probe", ""),
         folds=any(family in name.lower() for family in _STRICT),
         responses=responses,
     )

@@ -206,7 +206,7 @@ class TestWhatIsLeft:
 
 class TestClosing:
     @pytest.mark.parametrize(
-        ("spent", "limits", "closing"),
+        ("spent", "limits", "near_limit"),
         [
             (Spent(), {}, False),
             (Spent(usd=9.0), {"usd": 10.0}, False),

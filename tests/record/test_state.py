@@ -216,14 +216,14 @@ def test_what_a_person_said_for_one_turn_ends_with_it():
     said = (KindAllowed("plot"), KindAllowed("plot"), KindAllowed("eval"), HoldChanged(True, "why"))
     state = live(STARTED, TURN, *said)
     assert (state.allowed_kinds, state.pause_reason) == (("plot", "eval"), "why")
-    assert live(STARTED, TURN, *said, HoldChanged(False)).held == ""
+    assert live(STARTED, TURN, *said, HoldChanged(False)).pause_reason == ""
     for end in (
         TurnEnded(1, "completed", "", ""),
         TurnStarted(2, "go on", "%%intern go on"),
     ):
         state = live(STARTED, TURN, *said, end)
         assert (state.allowed_kinds, state.pause_reason) == ((), "")
-    assert live(STARTED, TURN, *said, TurnResumed(1, "")).held == ""
+    assert live(STARTED, TURN, *said, TurnResumed(1, "")).pause_reason == ""
 
 
 def test_the_mode_is_the_one_switched_to_last():
