@@ -3,10 +3,11 @@
 Nothing heavy is imported here, so a wrong name or a missing key is said at once. The providers are
 data: `providers.toml`. A plan holds the *name* of the variable with the key, never the key.
 
-``package.module:Class`` names a model of one's own; it is imported by `making`, not here.
+``package.module:Class`` names a model of one's own; it is imported by `factory`, not here.
 
 Not covered: whether the provider knows the model (it is asked at the first call), and what nobody
-said of its price and context (`litellm.client` reads litellm's own list, `litellm.probe` asks the server).
+said of its price and context (`litellm.client` reads litellm's own list,
+`litellm.probe` asks the server).
 """
 
 from __future__ import annotations

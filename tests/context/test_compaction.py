@@ -47,8 +47,8 @@ def test_the_newest_are_whole_older_ones_are_referred_to_and_the_oldest_are_note
         referenced(m) for m in messages[layout.digested : layout.referenced]
     ]
     assert list(shown[layout.referenced - layout.digested :]) == messages[layout.referenced :]
-    assert len(answers.requested) == 1
-    material, most = answers.requested[0]
+    assert len(answers.asked) == 1
+    material, most = answers.asked[0]
     assert "step 1:" in material
     assert '"k1"' in material
     assert f'"k{layout.referenced}"' not in material
@@ -149,7 +149,7 @@ def test_earlier_notes_are_handed_to_the_next_ones():
         messages += step(number)
     again = notes("SECOND NOTES")
     layout = compact_now(seen, messages, layout, again)
-    assert "FIRST NOTES" in again.requested[0][0]
+    assert "FIRST NOTES" in again.asked[0][0]
     assert layout.digest == "SECOND NOTES"
 
 
@@ -157,8 +157,8 @@ def test_material_fits_the_model_that_reads_it():
     seen, messages = window(200_000), talk(2_000, size=2_000)
     answers = notes()
     layout = compact_now(seen, messages, digest_of=answers, reader_tokens=8_192)
-    assert len(answers.requested[0][0].encode()) <= 0.5 * 8_192 * 3
-    material = answers.requested[0][0]
+    assert len(answers.asked[0][0].encode()) <= 0.5 * 8_192 * 3
+    material = answers.asked[0][0]
     assert material.startswith("Steps:\n- steps 1 to ")
     assert f'"cell": "k{layout.digested // 2}"' in material[-400:]
 

@@ -31,7 +31,7 @@ class Echo:
     def __init__(self, plan):
         self.name = plan.name
 
-    async def look(self):
+    async def probe(self):
         pass
 
     async def complete(self, view, on_text):
@@ -80,7 +80,7 @@ def test_a_price_and_a_window_that_were_said_come_before_the_classs_own() -> Non
         ("own_nowhere:Echo", "there is no module 'own_nowhere'"),
         ("own_nowhere.deep:Echo", "there is no module 'own_nowhere'"),
         ("own_models:Nothing", "has no Nothing"),
-        ("own_models:Half", "it has no price, unmetered, context_tokens, sees, look, complete"),
+        ("own_models:Half", "it has no price, unmetered, context_tokens, sees, probe, complete"),
         ("own_models:Broken", "ZeroDivisionError: of mine"),
         ("own_needy:Echo", "needs the module no_such_dependency_of_mine"),
         ("own_wrong:Echo", "cannot be imported"),

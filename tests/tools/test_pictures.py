@@ -165,8 +165,8 @@ def test_a_cell_of_the_model_that_can_see_answers_with_its_picture() -> None:
     outputs = (shown(image_png=plain()),)
     for sees, images in ((True, (plain(),)), (False, ())):
         notebook = Notebook(persons=[Person(outputs=outputs)])
-        tools = CellWriter(lambda notebook=notebook: notebook.state.cells, lambda text: None)
+        writer = CellWriter(lambda notebook=notebook: notebook.state.cells, lambda text: None)
         context = replace(notebook.context("c1"), sees=sees)
-        given = asyncio.run(tools.write_cell(context, "plot", "fig", "see whether it fell"))
+        given = asyncio.run(writer.propose(context, "plot", "fig", "see whether it fell"))
         assert given.images == images
         assert "[image/png 1 kB]" in given.text
