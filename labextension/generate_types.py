@@ -1,7 +1,7 @@
-"""Write ``src/wire.ts``: the page's words, made from the kernel's dataclasses.
+"""Write what the page takes from the kernel: ``src/wire.ts``, its words, and the package's version.
 
 The kernel alone names the messages, so that the two sides cannot drift apart: ``--check`` says
-whether the committed file is what the dataclasses give today. Needs pydantic (extra ``dev``) and
+whether the committed files are what Python gives today. Needs pydantic (extra ``dev``) and
 json-schema-to-typescript (``npm ci`` in this folder).
 """
 
@@ -24,6 +24,7 @@ from mlintern_jupyter import __version__, cells, commands, events, jobs, wire
 
 HERE = Path(__file__).parent
 TARGET = HERE / "src" / "wire.ts"
+PACKAGE_FILES = (HERE / "package.json", HERE / "package-lock.json")
 JSON2TS = HERE / "node_modules" / ".bin" / "json2ts"
 
 CONSTANTS: dict[str, Any] = {
@@ -217,18 +218,33 @@ def _literal(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else json.dumps(value)
 
 
+def versioned(path: Path) -> str:
+    """Text of an npm file that carries the package's version."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["version"] = __version__
+    if "" in content.get("packages", {}):
+        content["packages"][""]["version"] = __version__
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
 def main() -> int:
-    """Write the file, or say whether it is what it should be."""
+    """Write the files, or say whether they are what they should be."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, fail if it differs")
-    text = typescript()
-    if not parser.parse_args().check:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write(f"{TARGET} is not what the kernel's words give; run `make types`\n")
-    return 1
+    parser.add_argument("--check", action="store_true", help="change nothing, fail if one differs")
+    check = parser.parse_args().check
+    wanted = {TARGET: typescript()} | {path: versioned(path) for path in PACKAGE_FILES}
+    differing = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if check:
+        for path in differing:
+            sys.stderr.write(f"{path} is not what the kernel's words give; run `make types`\n")
+        return 1 if differing else 0
+    for path in differing:
+        path.write_text(wanted[path], encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Leader:
         return tab in {"", self._tab}
 
     @property
-    def is_only_page(self) -> bool:
+    def has_no_page(self) -> bool:
         """Whether no page is left that said hello and not goodbye."""
         return not self._tab_of
 

@@ -136,7 +136,7 @@ class Answers:
 
     def _part(self, tab: str) -> None:
         self._leader.bye(tab)
-        if self._leader.is_only_page:
+        if self._leader.has_no_page:
             self.peer = None
 
     def _not_run(self, message: dict[str, Any]) -> None:

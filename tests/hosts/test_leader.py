@@ -75,7 +75,7 @@ def test_goodbye_frees_the_lead_for_the_next_hello(leader, said):
     leader.bye("right")
     assert leader.leads("left")
     leader.bye("left")
-    assert leader.is_only_page
+    assert leader.has_no_page
     assert not leader.leads("left")
     leader.hello("c2", "right", take_lead=False)
     assert said == ["left", "", "right"]
@@ -115,7 +115,7 @@ def test_a_peer_without_a_name_is_alone_and_always_leads(leader, said):
     leader.bye("nobody")
     assert leader.leads("")
     assert said == []
-    assert not leader.is_only_page
+    assert not leader.has_no_page
 
 
 class TestInAKernel:
