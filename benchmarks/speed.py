@@ -21,6 +21,7 @@ from mlintern_jupyter.agent.dispatch import Dispatch
 from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent, CurrentModel
 from mlintern_jupyter.agent.model_calls import ModelCalls
+from mlintern_jupyter.context.instructions import system_prompt
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
 from mlintern_jupyter.events import SessionStarted, TurnStarted
@@ -34,9 +35,10 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record import ledger as ledger_module
 from mlintern_jupyter.record.ledger import Ledger, Numbered
 from mlintern_jupyter.record.state import SessionState, fold
-from mlintern_jupyter.session.wiring.turn_setup import prompt
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
-from mlintern_jupyter.tools.catalog import build_tools
+from mlintern_jupyter.tools.build import build_tools
+from mlintern_jupyter.tools.catalog import toolsets
 from mlintern_jupyter.usage import Limits, Usage
 
 STEPS = 1000
@@ -134,14 +136,15 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
     commit(TurnStarted(1, "go", "%%intern go"))
     toolbox = TurnToolbox(
         build_tools(
-            book=Book.load(),
-            cells=lambda: state.cells,
-            runs=lambda: state.runs,
-            facts=lambda: state.facts,
-            has_secret=scrub.has_secret,
-            conversation=lambda: state.main,
-            sources_of=lambda _: (),
-            whole_of=lambda _: "",
+            ToolDeps(
+                recipe_book=Book.load(),
+                cells=lambda: state.cells,
+                runs=lambda: state.runs,
+                facts=lambda: state.facts,
+                conversation=lambda: state.main,
+                full_result=lambda _: "",
+                find_secret=scrub.has_secret,
+            )
         )
     )
     guards = Guards(plan=lambda: state.plan)
@@ -166,7 +169,7 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
         guards=guards,
         clock=time.monotonic,
     )
-    used = CurrentModel(Instant(STEPS), Window(prompt("system"), 10_000_000))
+    used = CurrentModel(Instant(STEPS), Window(system_prompt(toolsets()), 10_000_000))
 
     async def in_use() -> CurrentModel:
         return used

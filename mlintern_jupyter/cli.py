@@ -39,7 +39,7 @@ LOAD = "%load_ext mlintern_jupyter"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``mlintern`` command; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         return arguments.action(arguments)
     except UsageError as error:
@@ -50,6 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """``--tools -research`` as ``--tools=-research``: else argparse takes ``-r`` for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--tools" and word.startswith("-"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:

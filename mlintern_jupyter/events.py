@@ -199,6 +199,13 @@ class ModeChanged:
 
 
 @dataclass(frozen=True)
+class ToolsetsChanged:
+    """From the next turn on these toolsets are on, and no others."""
+
+    toolsets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class KindAllowed:
     """Until the turn ends, code cells of this kind run by themselves, as in mode ``auto``."""
 
@@ -358,7 +365,7 @@ Fact = (
     | EffectSettled | PlanChanged | CellProposed | CellStarted | CellEnded | Decided
     | CellReturned | ModeChanged | KindAllowed | HoldChanged | OwnCellRan | Steered | Nudged
     | RunRecorded | HeldOutRead | Asked | Answered | Compacted | ModelChanged | AgentStarted
-    | AgentEnded | TurnEnded
+    | AgentEnded | TurnEnded | ToolsetsChanged
 )  # fmt: skip
 
 

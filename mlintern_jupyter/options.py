@@ -15,6 +15,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.usage import Limits, Price
 
 MODES: tuple[Mode, ...] = ("review", "auto", "unattended")
+_TOOLSETS = re.compile(r"[+-]?[a-z][a-z0-9_]*")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -56,6 +57,8 @@ class Options:
     """Takes over when the main model is down; nobody if not said."""
     tool: tuple[str, ...] = ()
     """Functions of the person's own that the intern may call, as ``PKG.MOD:FUNCTION``."""
+    tools: tuple[str, ...] = ()
+    """Toolsets: ``-NAME`` is all but this one; names without a sign are all that shall be on."""
     session: str | None = None
     again: bool = False
     help: bool = False
@@ -106,6 +109,14 @@ def _tools(text: str) -> tuple[str, ...]:
     return paths
 
 
+def _toolsets(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    for word in words:
+        if not _TOOLSETS.fullmatch(word):
+            raise ValueError("must be names of toolsets, e.g. -research, or notebook,compute")
+    return words
+
+
 def _session(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", text):
         raise ValueError("must be letters, digits and dashes, as `%intern sessions` prints them")
@@ -127,6 +138,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--fallback-model", "NAME", "takes over when the model is down (default: none)", str),
     Option(
         "--tool", "PKG.MOD:FUNCTION", "a tool of your own; may be said again", _tools, many=True
+    ),
+    Option(
+        "--tools",
+        "SETS",
+        "toolsets: `-research` is all but this one, `compute,mcp` only these (`%intern tools`)",
+        _toolsets,
+        many=True,
     ),
     Option("--session", "ID", "the session this cell belongs to (stamped by the magic)", _session),
     Option("--again", "", "start a new session instead of showing the finished one", bool),

@@ -116,13 +116,14 @@ def test_imports_point_down() -> None:
 
 
 def test_tools_share_nothing_but_their_base() -> None:
-    """``catalog``, which joins them, stands outside every sub-package."""
+    """All may read ``catalog``, the table of them; ``build``, which joins them, nobody."""
     wrong = [
         f"{one} -> {two}"
         for one, two in _arrows()
         if (mine := _sub_package(one, "tools"))
         and _package(two) == "tools"
         and _sub_package(two, "tools") not in {mine, "base"}
+        and two != "mlintern_jupyter.tools.catalog"
     ]
     assert wrong == []
 

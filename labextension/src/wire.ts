@@ -69,7 +69,8 @@ export type Fact =
   | IModelChanged
   | IAgentStarted
   | IAgentEnded
-  | ITurnEnded;
+  | ITurnEnded
+  | IToolsetsChanged;
 export type Signal = ITextDelta | IActivity | IJobProgress;
 export type Mode = 'review' | 'auto' | 'unattended';
 export type ModelRole = 'main' | 'research' | 'compaction' | 'fallback';
@@ -1015,6 +1016,12 @@ export interface ITurnEnded {
   reason: string;
   summary: string;
   do: string;
+}
+
+/** From the next turn on these toolsets are on, and no others. */
+export interface IToolsetsChanged {
+  type: 'ToolsetsChanged';
+  toolsets: string[];
 }
 
 /** A piece of the reply being written. */

@@ -113,6 +113,10 @@ def _modes() -> Iterable[str]:
     return MODES
 
 
+def _toolsets() -> Iterable[str]:
+    return importlib.import_module("mlintern_jupyter.tools.catalog").toolsets()
+
+
 def _sessions() -> Iterable[str]:
     identity = importlib.import_module("mlintern_jupyter.session.running.identity")
     folders = identity.session_folders(record_root())
@@ -129,5 +133,6 @@ _VALUES: dict[str, Callable[[], Iterable[str]]] = {
     "--compaction-model": _models,
     "--fallback-model": _models,
     "--mode": _modes,
+    "--tools": _toolsets,
     "--session": _sessions,
 }

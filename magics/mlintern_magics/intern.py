@@ -26,6 +26,7 @@ DEFAULTS = (
     "fallback_model",
     "context",
     "tool",
+    "tools",
     "mode",
     "budget",
     "hours",
@@ -51,7 +52,7 @@ VERBS = {
     "sessions": "the sessions of this folder",
     "experiments": "[SESSION]: its trainings and evaluations",
     "cost": "[SESSION]: what it used, by kind of model call",
-    "tools": "what it can do, and what of that asks you first",
+    "tools": "[+NAME] [-NAME]: what it can do and what of that asks you, or switch a toolset",
     "mcp": "the MCP servers, and what is wrong with one",
     "export": "[PATH]: the notebook, made again from the record",
     "help": "this list",
@@ -83,6 +84,7 @@ class InternMagics(Magics):
     )
     context = Int(None, allow_none=True, help=_default("context")).tag(config=True)
     tool = Tuple(None, allow_none=True, help=_default("tool")).tag(config=True)
+    tools = Tuple(None, allow_none=True, help=_default("tools")).tag(config=True)
     mode = Enum(MODES, None, allow_none=True, help=_default("mode")).tag(config=True)
     budget = Float(None, allow_none=True, help=_default("budget")).tag(config=True)
     hours = Float(None, allow_none=True, help=_default("hours")).tag(config=True)

@@ -27,15 +27,6 @@ _SMI_TIMEOUT_S = 10.0
 SAME_PATH = "nano/mcq"
 """The embedded benchmark that goes the same way on two CPU cores."""
 
-ABILITIES_MISSING: tuple[str, ...] = (
-    "paper search and citation graphs",
-    "data-set search on the Hub",
-    "Hugging Face Jobs",
-    "Slurm",
-    "notifications",
-)
-"""What the design promises and this version cannot do yet. Shortened when one arrives."""
-
 
 @dataclass(frozen=True)
 class Need:
@@ -143,6 +134,7 @@ def check(
     plan_problems: Sequence[InternError],
     env: Mapping[str, str],
     probe: Probe,
+    abilities_missing: Sequence[str] = (),
 ) -> Readiness:
     """Compare what a benchmark needs with what is here.
 
@@ -151,6 +143,7 @@ def check(
         plan_problems: errors of resolving the language model, for example a key that is not set.
         env: the environment, for the keys a judge needs.
         probe: looks at the machine.
+        abilities_missing: what this version cannot do yet, in words.
     """
     found = [
         *(_need_of(problem) for problem in plan_problems),
@@ -163,7 +156,7 @@ def check(
         *_keys(benchmark.needs, env),
     ]
     missing = tuple(need for need in found if need)
-    abilities = ABILITIES_MISSING if benchmark.real else ()
+    abilities = tuple(abilities_missing) if benchmark.real else ()
     return Readiness(
         benchmark.name, not missing, missing, would_need(benchmark), abilities, SAME_PATH
     )

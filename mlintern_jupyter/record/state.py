@@ -10,7 +10,7 @@ are open is therefore held back and follows the last answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
@@ -43,6 +43,7 @@ from mlintern_jupyter.events import (
     SessionStarted,
     Settled,
     Steered,
+    ToolsetsChanged,
     TurnEnded,
     TurnResumed,
     TurnStarted,
@@ -77,6 +78,8 @@ class SessionState:
     model: str = ""
     limits: Limits = field(default_factory=Limits)
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    toolsets: Sequence[str] | None = None
+    """Those that are on; ``None`` in a record from before they could be switched: all."""
     cell_id: str = ""
     workdir: str = ""
     turn: int = 0
@@ -214,15 +217,12 @@ class SessionState:
 
     def _session_started(self, fact: SessionStarted, _: int) -> None:
         known = {f.name for f in fields(Limits)}
-        self.session, self.goal, self.mode, self.model = (
-            fact.session,
-            fact.goal,
-            fact.mode,
-            fact.model,
-        )
+        self.session, self.goal = fact.session, fact.goal
+        self.mode, self.model = fact.mode, fact.model
         self.limits = Limits(**{k: v for k, v in fact.limits.items() if k in known})
         self.options, self.cell_id, self.workdir = fact.options, fact.cell_id, fact.workdir
         self.models = {"main": fact.model, **fact.options.get("models", {})}
+        self.toolsets = fact.options.get("toolsets")
 
     def _turn_started(self, fact: TurnStarted, number: int) -> None:
         self.main.answer_rest()
@@ -252,9 +252,6 @@ class SessionState:
         """What was said for one turn ends with it."""
         self.pause_reason, self.allowed_kinds = "", ()
         self.asks.clear()
-
-    def _mode_changed(self, fact: ModeChanged, _: int) -> None:
-        self.mode = fact.mode
 
     def _kind_allowed(self, fact: KindAllowed, _: int) -> None:
         self.allowed_kinds = tuple(dict.fromkeys((*self.allowed_kinds, fact.kind)))
@@ -388,7 +385,8 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     CellEnded: SessionState._cell_ended,
     Decided: SessionState._decided,
     CellReturned: SessionState._cell_returned,
-    ModeChanged: SessionState._mode_changed,
+    ModeChanged: lambda state, fact, _: setattr(state, "mode", fact.mode),
+    ToolsetsChanged: lambda state, fact, _: setattr(state, "toolsets", fact.toolsets),
     KindAllowed: SessionState._kind_allowed,
     HoldChanged: SessionState._hold_changed,
     OwnCellRan: SessionState._person_cell_ran,

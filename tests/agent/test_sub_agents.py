@@ -93,7 +93,7 @@ def test_several_work_side_by_side_and_keep_their_numbers():
     }
 
 
-def test_a_sub_agent_has_only_tools_that_read_and_none_to_delegate():
+def test_a_sub_agent_has_only_tools_that_read():
     async def act():
         raise AssertionError("carried out")
 
@@ -103,17 +103,25 @@ def test_a_sub_agent_has_only_tools_that_read_and_none_to_delegate():
     ]]  # fmt: skip
     undeclared = Tool(act, "h", ())
     both = Tool(act, "i", ("read", "publish"))
-    tools = [*written, undeclared, both, reads(), FunctionTool(delegate, {"read"})]
+    tools = [*written, undeclared, both, reads()]
     assert [tool.spec.name for tool in read_only(tools)] == ["look"]
-    asks = [
-        ("", ToolCall(f"x{n}", t.spec.name, "{}")) for n, t in enumerate(tools) if t != tools[-2]
-    ]
+    asks = [("", ToolCall(f"x{n}", t.spec.name, "{}")) for n, t in enumerate(tools[:-1])]
     session = Session(ByTask(T=[*asks, ("done",)]), tools)
     session.spawn()
     refused = session.of(EffectSettled, "a1-critic")
     assert len(refused) == len(tools) - 1
     assert not any(f.ok for f in refused)
     assert all("there is no tool" in f.text or "Not carried out" in f.text for f in refused)
+
+
+def test_a_sub_agent_starts_no_sub_agent_even_if_it_had_the_tool():
+    given = {"role": "critic", "task": "U"}
+    asks = ("", ToolCall("x1", "delegate", json.dumps(given)))
+    session = Session(ByTask(T=[asks, ("done",)]), [FunctionTool(delegate, {"read"})])
+    session.spawn()
+    (refused,) = session.of(EffectSettled, "a1-critic")
+    assert not refused.ok
+    assert "a sub-agent starts no sub-agents" in refused.text
     assert len(session.of(AgentStarted)) == 1
 
 

@@ -17,12 +17,12 @@ from mlintern_jupyter.bench import catalogue
 from mlintern_jupyter.bench import readiness as readiness_module
 from mlintern_jupyter.bench.catalogue import Benchmark
 from mlintern_jupyter.bench.readiness import (
-    ABILITIES_MISSING,
     Readiness,
     check,
     probe_machine,
 )
 from mlintern_jupyter.errors import InternError, UsageError
+from mlintern_jupyter.tools.catalog import missing_abilities
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ def _gpqa(**needs: object) -> Benchmark:
 def _check(
     benchmark: Benchmark, env: dict[str, str], problems: tuple[InternError, ...] = ()
 ) -> Readiness:
-    return check(benchmark, problems, env, probe_machine(env))
+    return check(benchmark, problems, env, probe_machine(env), missing_abilities())
 
 
 def _what(readiness: Readiness) -> str:
@@ -237,7 +237,7 @@ def test_looking_imports_no_heavy_library(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("ability", ABILITIES_MISSING)
+@pytest.mark.parametrize("ability", missing_abilities())
 def test_the_readme_names_every_ability_that_is_not_there_yet(ability: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert ability.casefold() in " ".join(readme.casefold().split())

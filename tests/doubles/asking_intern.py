@@ -20,6 +20,7 @@ from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.readouts.page_view import kernel_view
 from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.sinks.notebook import WireSink
 from mlintern_jupyter.session.wiring.verbs import Verbs
 from mlintern_jupyter.wire import BUSY_PEER_TIMEOUT_S
@@ -83,6 +84,7 @@ def intern(line, cell):
         state=SessionState(),
         folder=ROOT / NAME,
         build_agent=build_agent,
+        run_turn=run_turn,
         cancel_jobs=lambda: None,
         cancel_session_jobs=lambda: None,
         env=os.environ,

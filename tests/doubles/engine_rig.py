@@ -34,6 +34,7 @@ from mlintern_jupyter.session.wiring import session_factory as assemble
 from mlintern_jupyter.session.wiring import turn_setup as build_agent
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.schema import FunctionTool
 
 QUICK = RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05, give_up_s=0.5, silence_s=20, retries=3)
@@ -74,8 +75,9 @@ class Engine:
         monkeypatch.setattr(litellm_client, "RetryPolicy", lambda: self._patience)
         built = build_agent.build_tools
 
-        def with_case_tools(*, more: Any = (), **known: Any) -> Any:
-            return built(more=[*more, *self._case_tools()], **known)
+        def with_case_tools(deps: ToolDeps, toolsets: Any) -> Any:
+            added = [*deps.module_tools, *self._case_tools()]
+            return built(replace(deps, module_tools=added), toolsets)
 
         monkeypatch.setattr(build_agent, "build_tools", with_case_tools)
         signal = Session.signal

@@ -14,7 +14,6 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 from mlintern_jupyter.agent.dispatch import Dispatch
@@ -22,6 +21,7 @@ from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent, CurrentModel
 from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.context.digest import request
+from mlintern_jupyter.context.instructions import system_prompt
 from mlintern_jupyter.context.meter import Meter
 from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
 from mlintern_jupyter.context.status import status_text
@@ -49,13 +49,15 @@ from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.tools.base.answer import finished
-from mlintern_jupyter.tools.catalog import build_tools
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.build import build_tools
+from mlintern_jupyter.tools.catalog import toolsets
 from mlintern_jupyter.usage import Limits, Spent
 
 GOAL = "Post-train the base model until it adds three-digit numbers. Never open the held-out file."
 ASKED = "QUESTIONS. What did call 3 print? What did I change in cell k40? What is the best score?"
 EDITED, BEST = 40, 77
-SYSTEM = files("mlintern_jupyter.context").joinpath("prompts/system.md").read_text("utf-8")
+SYSTEM = system_prompt(toolsets())
 NOTES = "The intern ran many cells. Nothing failed. The details are not in these notes."
 """What the scripted model writes down of old steps: next to nothing, so that recall has to do."""
 
@@ -284,16 +286,16 @@ class LongTurn:
 
     def _toolbox(self) -> Toolbox:
         state, cells = self.state, Cells(self)
-        tools = build_tools(
-            book=Book.load(),
-            runs=lambda: state.runs,
+        deps = ToolDeps(
+            recipe_book=Book.load(),
             cells=lambda: state.cells,
+            runs=lambda: state.runs,
             facts=lambda: state.facts,
-            has_secret=lambda _: None,
             conversation=lambda: state.main,
-            sources_of=lambda _: (),
-            whole_of=lambda _: "",
+            full_result=lambda _: "",
+            find_secret=lambda _: None,
         )
+        tools = build_tools(deps)
         return Toolbox([Double(t, cells) if t.spec.name == "write_cell" else t for t in tools])
 
     def _pinned(self, window: Window) -> str:

@@ -18,8 +18,9 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
-from mlintern_jupyter.tools.catalog import build_tools
+from mlintern_jupyter.tools.build import build_tools
 
 
 @dataclass
@@ -79,18 +80,18 @@ class Notebook:
     """What happened around the stretches in which the person is waited for."""
 
     def __post_init__(self) -> None:
-        self.tools: list[Tool] = build_tools(
-            book=self.book,
+        self.deps = ToolDeps(
+            recipe_book=self.book,
             cells=lambda: self.state.cells,
             runs=lambda: self.state.runs,
             facts=lambda: self.said,
-            has_secret=lambda text: "HF_TOKEN" if "hf_secret" in text else None,
             conversation=lambda: self.conversation,
-            sources_of=lambda call: (),
-            whole_of=lambda call: "",
+            full_result=lambda call: "",
+            find_secret=lambda text: "HF_TOKEN" if "hf_secret" in text else None,
             namespace=self.namespace,
-            more=self.more,
+            module_tools=self.more,
         )
+        self.tools: list[Tool] = build_tools(self.deps)
         self.toolbox = TurnToolbox(self.tools)
 
     def call(self, tool_name: str, /, *, call: str = "call-1", **arguments: Any):

@@ -78,5 +78,12 @@ def test_a_trait_takes_what_the_line_takes() -> None:
     assert magics.configured(Config()).defaults == {}
 
 
+def test_toolsets_have_a_default_in_config() -> None:
+    magics = _magics(tools=["-research", "-mcp"])
+    assert magics.configured(Config()).defaults == {"tools": ("-research", "-mcp")}
+    with pytest.raises(TraitError, match="names of toolsets"):
+        magics.tools = ("my.tools:one",)
+
+
 def test_every_default_is_an_option_of_the_line() -> None:
     assert set(DEFAULTS) <= {option.name for option in OPTIONS}

@@ -39,6 +39,7 @@ from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running import worker
 from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session
+from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.wiring.session_factory import cancel_running
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"
@@ -86,6 +87,7 @@ class Scene:
             state=SessionState(),
             folder=folder / "s-1",
             build_agent=self._build_agent,
+            run_turn=run_turn,
             cancel_jobs=self.cancelled.set,
             cancel_session_jobs=self.own_cancelled.set,
             env={},

@@ -19,6 +19,7 @@ from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.wiring.verbs import Verbs
 
 
@@ -67,6 +68,7 @@ class Scene:
             state=SessionState(),
             folder=folder / "s-1",
             build_agent=self._build_agent,
+            run_turn=run_turn,
             cancel_jobs=lambda: None,
             cancel_session_jobs=lambda: None,
             env={},

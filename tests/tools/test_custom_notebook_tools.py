@@ -12,8 +12,7 @@ from notebook_double import Notebook, Person, stdout
 
 import mlintern_jupyter
 from mlintern_jupyter.errors import ToolError, UsageError
-from mlintern_jupyter.tools.catalog import build_tools
-from mlintern_jupyter.tools.custom.functions import RESERVED, describe, tool
+from mlintern_jupyter.tools.custom.functions import describe, tool
 
 
 def cell(source: str) -> dict[str, Any]:
@@ -138,12 +137,6 @@ def test_two_tools_of_one_name_are_refused():
 
     with pytest.raises(UsageError, match="two tools are named plan"):
         Notebook(more=(Other(),))  # type: ignore[arg-type]
-
-
-def test_every_tool_of_the_intern_has_a_reserved_name():
-    built = {spec.name for spec in Notebook().toolbox.specs()}
-    assert built <= RESERVED
-    assert build_tools.__module__.startswith("mlintern_jupyter.tools")
 
 
 @pytest.mark.parametrize(

@@ -1,203 +1,34 @@
-"""Nothing a tool does happens without leave for exactly that call: every tool, one by one.
+"""Nothing a tool does happens without leave for exactly that call: every tool, one by one."""
 
-The witnesses are the notebook, the facts and the processes, not what a tool says of itself.
-"""
-
-import asyncio
 import contextlib
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import pytest
-from notebook_double import Notebook, Person, stdout
+from gate_walker import ARGUMENTS, WRONG, arguments_for, gate_of, leave, nothing, world_in
 
-from mlintern_jupyter.config import McpServer
 from mlintern_jupyter.errors import ToolError
-from mlintern_jupyter.events import Answered, Asked
-from mlintern_jupyter.policy.gate import Gate, Ruling
-from mlintern_jupyter.policy.rules import load_rules
-from mlintern_jupyter.protocols import CallTerms, Grant, Tool
-from mlintern_jupyter.tools.custom.functions import tool as offered_tool
-from mlintern_jupyter.tools.custom.modules import load_custom_tools
-from mlintern_jupyter.tools.mcp.manifest import Offered
-from mlintern_jupyter.tools.mcp.pins import Pins
-from mlintern_jupyter.tools.mcp.server import ManagedServer
-from mlintern_jupyter.tools.mcp.tools import McpTool, UseMcp
-from mlintern_jupyter.tools.research import inspect_object
+from mlintern_jupyter.tools.catalog import tool_names
 
-ARGUMENTS: Mapping[str, dict[str, Any]] = {
-    "plan": {"items": [{"step": "look", "state": "active"}]},
-    "write_cell": {"kind": "run", "source": "1 + 1", "why": "to see"},
-    "edit_cell": {"cell_id": "THERE", "source": "2 + 2", "why": "to see"},
-    "wait_cell": {"cell_id": "THERE"},
-    "read_notebook": {},
-    "recall": {"query": "score"},
-    "inspect_object": {"name": "json.dumps"},
-    "recipe": {},
-    "evaluate": {"task": "nano/mcq", "name": "base", "model": "m"},
-    "compare": {"baseline": "one", "chosen": "two"},
-    "experiments": {},
-    "manual": {"tool": "plan"},
-    "delegate": {"role": "critic", "task": "read it"},
-    "mine": {"x": "a"},
-    "touch": {"name": "a"},
-    "use_mcp": {"server": "s", "tool": "", "arguments": {}},
-    "s__look": {},
-}
-"""Of a call that would go well. A tool that is missing here fails the test."""
-READS = {"read_notebook", "recall", "recipe", "experiments", "manual"}
-"""They leave nothing behind; all that can be seen is that they do not answer."""
-
-MODULE = """
-from pathlib import Path
-
-def touch(name: str):
-    Path("touched").touch()
-"""
-
-
-@dataclass
-class World:
-    """Every tool there is, and all that any of them could do."""
-
-    notebook: Notebook
-    folder: Path
-    started: list[str]
-
-    def witnessed(self) -> object:
-        """What has happened so far."""
-        return (
-            list(self.notebook.facts),
-            dict(self.notebook.inserted),
-            self.notebook.inserts,
-            list(self.notebook.asked_to_run),
-            list(self.notebook.spawned),
-            sorted(path.name for path in self.folder.iterdir()),
-            list(self.started),
-        )
-
-    def call(self, tool: Tool, grant: Any, arguments: Mapping[str, Any]) -> Any:
-        context = replace(self.notebook.context("call-9"), workdir=self.folder)
-
-        async def carried_out() -> Any:
-            return await tool(context, grant, **arguments)
-
-        return asyncio.run(carried_out())
-
-
-def tools_of(folder: Path) -> tuple[Tool, ...]:
-    (folder / "my_tools.py").write_text(MODULE)
-    (module_tool,) = asyncio.run(load_custom_tools(["my_tools:touch"], folder)).tools
-    witness = folder / "server-started"
-    config = McpServer("s", command="/bin/sh", args=("-c", f"touch '{witness}'"))
-    # One for each: a server that failed is left alone for the rest of a turn.
-    first, second = (
-        ManagedServer(config, os.environ, Pins(folder / "pins.json")) for _ in range(2)
-    )
-    look = Offered("look", "Look.", {"type": "object"})
-    return module_tool, UseMcp({"s": first}), McpTool(second, look, "0" * 64)
+SEEN_TO_READ = {"inspect_object", "delegate", "use_mcp"}
+"""They start something in order to read. Of other tools that read nothing can be seen but that they
+do not answer."""
+SILENT = {"use_mcp", "s__look"}
+"""The server of these tests starts and says nothing."""
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    started: list[str] = []
-    ask = inspect_object.ask_python
-
-    async def seen(*args: Any, **more: Any) -> Any:
-        started.append("helper")
-        return await ask(*args, **more)
-
-    monkeypatch.setattr(inspect_object, "ask_python", seen)
-    namespace: dict[str, Any] = {"__name__": "__main__", "tool": offered_tool}
-    exec("@tool(effects={'read'})\ndef mine(x: str) -> str: ...", namespace)
-    notebook = Notebook(namespace=namespace, more=tools_of(tmp_path))
-    for name in ("one", "two"):
-        record = {"v": 1, "what": "eval", "name": name, "model": "m", "task": "t", "split": "dev"}
-        notebook.persons.append(Person(records=(record,), outputs=(stdout("x"),)))
-        notebook.call("evaluate", call=name, task="t", name=name, model="m")
-    # A cell that waits to be edited, or waited for.
-    notebook.persons.append(Person(speaks="before"))
-    notebook.call("write_cell", call="there", kind="run", source="0", why="w")
-    notebook.attention.clear()
-    return World(notebook, tmp_path, started)
+def world(tmp_path, monkeypatch):
+    return world_in(tmp_path, monkeypatch)
 
 
-def arguments_for(world: World, tool: Tool) -> dict[str, Any]:
-    given = dict(ARGUMENTS[tool.spec.name])
-    if given.get("cell_id") == "THERE":
-        given["cell_id"] = list(world.notebook.inserted)[-1]
-    defaults = getattr(tool, "_defaults", {})
-    return {**defaults, **given}
-
-
-def gate_of(world: World) -> Gate:
-    return Gate(load_rules(world.folder), lambda: "review", tuple)
-
-
-def leave(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    """The yes of the rules, or of a person."""
-    ruling = gate.judge(terms, arguments)
-    if ruling.verdict == "allow":
-        return gate.grant(ruling)
-    asked = Asked(
-        1, "call-9", terms.tool, dict(arguments), tuple(sorted(terms.effects)), ruling.why,
-        terms.price_usd, terms.visibility, ruling.sha256,
-    )  # fmt: skip
-    return gate.grant_answered(ruling, Answered("call-9", yes=True), asked)
-
-
-def nothing(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Any:
-    return Ruling("allow", "", "", terms, ())
-
-
-def for_other_arguments(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    return leave(gate, terms, {**arguments, "more": 1})
-
-
-def for_another_tool(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    return leave(gate, replace(terms, tool="another"), arguments)
-
-
-def for_fewer_effects(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    return leave(gate, replace(terms, effects=frozenset({"local-write"})), arguments)
-
-
-def for_another_price(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    return leave(gate, replace(terms, price_usd=0.25), arguments)
-
-
-def for_other_eyes(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    return leave(gate, replace(terms, visibility="private"), arguments)
-
-
-def used_before(gate: Gate, terms: CallTerms, arguments: Mapping[str, Any]) -> Grant:
-    grant = leave(gate, terms, arguments)
-    grant.use(terms, arguments)
-    return grant
-
-
-WRONG: list[Callable[[Gate, CallTerms, Mapping[str, Any]], Any]] = [
-    for_other_arguments,
-    for_another_tool,
-    for_fewer_effects,
-    for_another_price,
-    for_other_eyes,
-    used_before,
-]
-
-
-def all_tools(world: World) -> list[Tool]:
-    tools = world.notebook.tools
-    assert {tool.spec.name for tool in tools} <= set(ARGUMENTS)
-    return tools
+def test_the_walk_passes_every_tool_of_the_catalogue_and_some_of_a_persons_own(world):
+    walked = [tool.spec.name for tool in world.notebook.tools]
+    assert tool_names() <= set(walked)
+    assert set(walked) - tool_names() == {"mine", "touch", "s__look"}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_no_tool_does_anything_with_leave_for_something_else(world, wrong):
-    for tool in all_tools(world):
+    for tool in world.notebook.tools:
         arguments = arguments_for(world, tool)
         before = world.witnessed()
         grant = wrong(gate_of(world), tool.terms(arguments), arguments)
@@ -208,7 +39,7 @@ def test_no_tool_does_anything_with_leave_for_something_else(world, wrong):
 
 @pytest.mark.parametrize("forged", [None, object(), "grant"])
 def test_no_tool_does_anything_with_what_is_no_grant(world, forged):
-    for tool in all_tools(world):
+    for tool in world.notebook.tools:
         before = world.witnessed()
         with pytest.raises(AttributeError, match="use"):
             world.call(tool, forged, arguments_for(world, tool))
@@ -217,7 +48,7 @@ def test_no_tool_does_anything_with_what_is_no_grant(world, forged):
 
 def test_a_ruling_is_no_grant(world):
     gate = gate_of(world)
-    for tool in all_tools(world):
+    for tool in world.notebook.tools:
         arguments = arguments_for(world, tool)
         with pytest.raises(AttributeError):
             world.call(tool, nothing(gate, tool.terms(arguments), arguments), arguments)
@@ -225,18 +56,20 @@ def test_a_ruling_is_no_grant(world):
 
 def test_every_tool_does_its_work_with_its_own_grant_and_only_once(world):
     """The proof that the witnesses above would have seen something."""
-    for tool in all_tools(world):
-        arguments = arguments_for(world, tool)
-        grant = leave(gate_of(world), tool.terms(arguments), arguments)
+    for tool in world.notebook.tools:
+        name, arguments = tool.spec.name, arguments_for(world, tool)
+        terms = tool.terms(arguments)
+        grant = leave(gate_of(world), terms, arguments)
         before = world.witnessed()
-        # The server of this test starts and says nothing.
-        silent = tool.spec.name in {"use_mcp", "s__look"}
-        with pytest.raises(ToolError) if silent else contextlib.nullcontext():
+        fails = pytest.raises if name in SILENT else contextlib.suppress
+        with contextlib.nullcontext() if name in ARGUMENTS else fails(ToolError):
             world.call(tool, grant, arguments)
         done = world.witnessed()
-        assert (done == before) == (tool.spec.name in READS), tool.spec.name
+        if name in ARGUMENTS or name in SILENT:
+            only_reads = terms.effects == {"read"} and name not in SEEN_TO_READ
+            assert (done == before) == only_reads, name
         (world.folder / "server-started").unlink(missing_ok=True)
         done = world.witnessed()
         with pytest.raises(ToolError, match="used already"):
             world.call(tool, grant, arguments)
-        assert world.witnessed() == done, tool.spec.name
+        assert world.witnessed() == done, name

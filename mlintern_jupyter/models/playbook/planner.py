@@ -65,7 +65,9 @@ def next_move(view: View, seed: int) -> Move:
     missing = [name for name in TOOLS if name not in {spec.name for spec in view.tools}]
     if missing:
         return Move(
-            f"The playbook needs the tools {', '.join(missing)}, and they are not offered here."
+            f"The playbook needs the tools {', '.join(missing)}, and they are not offered here, so"
+            " nothing was done. `%intern tools` shows which toolsets are off and how to switch one"
+            " on; a language model (`--model`) does without."
         )
     permanent = [message for message in view.messages if not message.passing]
     conversation = read_conversation(permanent)

@@ -93,6 +93,20 @@ def tools_text(toolbox: Toolbox | None, rules: Rules) -> str:
     return "\n".join(f"  {tool.spec.name:<{width}}  {_about(tool, rules)}" for tool in tools)
 
 
+def toolsets_text(on: Sequence[str], every: Sequence[str]) -> str:
+    """The toolsets that the next turn has, and those that are off.
+
+    Args:
+        on: names of those that are on.
+        every: names of all.
+    """
+    off = [name for name in every if name not in on]
+    lines = [f"toolsets on: {', '.join(on)}"]
+    if off:
+        lines.append(f"toolsets off: {', '.join(off)}; `%intern tools +{off[0]}` switches one on")
+    return "\n".join(lines)
+
+
 def servers_text(servers: Sequence[ListedServer]) -> str:
     """The MCP servers, a line each, with what is wrong where something is."""
     if not servers:

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from mlintern_jupyter import __version__
 from mlintern_jupyter.bench.catalogue import names as benchmark_names
-from mlintern_jupyter.bench.readiness import ABILITIES_MISSING
 from mlintern_jupyter.commands import Mode, ModelRole
 from mlintern_jupyter.compute.holds import committed_usd, dollars
 from mlintern_jupyter.compute.views import job_views
@@ -33,6 +32,7 @@ from mlintern_jupyter.session.readouts.inventory import on_fallback
 from mlintern_jupyter.session.readouts.questions import ask_views
 from mlintern_jupyter.session.readouts.record_list import record_views
 from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.views import (
     AgentView,
     CompactionView,
@@ -85,7 +85,7 @@ def kernel_view(
         jobs=job_views(root),
         providers=tuple(_providers(env)),
         benchmarks=benchmark_names(),
-        missing=tuple(ABILITIES_MISSING),
+        missing=catalog.missing_abilities(),
     )
 
 

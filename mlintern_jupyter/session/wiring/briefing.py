@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlintern_jupyter.bench.catalogue import Benchmark
-from mlintern_jupyter.bench.readiness import ABILITIES_MISSING
 from mlintern_jupyter.bench.task import load_rows
+from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.usage import Limits
-
-NOT_YET = f"Not in this version, so do not pretend to it: {', '.join(ABILITIES_MISSING)}."
 
 
 def briefing(goal: str, benchmark: Benchmark | None, limits: Limits, mode: str) -> str:
@@ -21,7 +19,9 @@ def briefing(goal: str, benchmark: Benchmark | None, limits: Limits, mode: str) 
     Held-out items are described by their number only.
     """
     facts: dict[str, Any] = {"goal": goal, "mode": mode, "limits": asdict(limits)}
-    lines = [f"Mode: {mode}. Limits of this session: {limits.as_text()}.", NOT_YET]
+    lines = [f"Mode: {mode}. Limits of this session: {limits.as_text()}."]
+    if missing := catalog.missing_abilities():
+        lines.append(f"Not in this version, so do not pretend to it: {', '.join(missing)}.")
     if benchmark is not None:
         lines.append(benchmark.description)
         facts["benchmark"] = task_facts(benchmark)

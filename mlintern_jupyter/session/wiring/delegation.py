@@ -267,7 +267,7 @@ class ReadOnly:
 
 def read_only(tools: Iterable[Tool]) -> list[Tool]:
     """The tools of which some call only reads, and nothing but such calls of them."""
-    return [ReadOnly(tool) for tool in tools if tool.spec.name != "delegate" and _reads(tool)]
+    return [ReadOnly(tool) for tool in tools if _reads(tool)]
 
 
 def prompt_of(role: str) -> str:

@@ -141,9 +141,9 @@ class KernelSessions:
         if state.turn:
             changed = difference(state.turn_source, source)
             text += f"\n\nThe request was changed:\n{changed}"
-        self.factory.brief(session, prepared)
+        note = self.factory.brief(session, prepared)
         self.bridge.lead_here()
-        shown = self._card(session, how)
+        shown = self._card(session, "\n\n".join(said for said in (how, note) if said))
         session.submit(StartTurn(text, cell_id, source))
         return shown
 

@@ -17,6 +17,7 @@ from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.options import Options, merged
 from mlintern_jupyter.policy.prose_limits import parse_prose_limits
 from mlintern_jupyter.policy.rules import load_rules
+from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.custom.check import check_custom_tools
 from mlintern_jupyter.usage import Limits
 
@@ -73,7 +74,7 @@ def prepare(
     limits, notes = _limits(text, options, mode)
     if benchmark is not None:
         refused = () if problem is None else (problem,)
-        readiness = check(benchmark, refused, env, probe_machine(env))
+        readiness = check(benchmark, refused, env, probe_machine(env), catalog.missing_abilities())
         if not readiness.ready and (problem is None or len(readiness.missing) > 1):
             raise UsageError(
                 f"{benchmark.name} cannot be worked on here yet; nothing was started or spent",
@@ -84,7 +85,7 @@ def prepare(
         assert problem is not None
         raise problem
     _check_mode(mode, limits, nobody_to_ask)
-    check_custom_tools(options.tool, Path.cwd())
+    _check_tools(options, Path.cwd())
     problems = (config.problem, *(s.problem for s in config.mcp.values()))
     problems = (*problems, load_rules(Path.cwd()).problem)
     notes = (*(p for p in problems if p), *lowered, *notes)
@@ -180,6 +181,18 @@ def _limits(text: str, options: Options, mode: Mode) -> tuple[Limits, tuple[str,
     missed = tuple(f"not understood as a limit: {words}" for words in in_prose.not_understood)
     note = (f"limits enforced: {limits.as_text()}",) if said else ()
     return limits, note + missed
+
+
+def _check_tools(options: Options, workdir: Path) -> None:
+    """Raises UsageError when toolsets or functions that were named cannot be had."""
+    on = catalog.switched(options.tools, catalog.toolsets())
+    if {"tool", "tools"} <= options.said and "custom" not in on:
+        raise UsageError(
+            f"--tool {options.tool[0]} is a custom tool, and --tools {','.join(options.tools)}"
+            " switches those off",
+            do="add custom to --tools, or leave --tool out",
+        )
+    check_custom_tools(options.tool, workdir)
 
 
 def _check_mode(mode: Mode, limits: Limits, nobody_to_ask: bool) -> None:

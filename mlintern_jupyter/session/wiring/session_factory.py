@@ -32,7 +32,9 @@ from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.sinks.notebook import CardSink, MarkSink, WireSink
 from mlintern_jupyter.session.wiring.briefing import briefing, near
 from mlintern_jupyter.session.wiring.prepare import Prepared, role_models
+from mlintern_jupyter.session.wiring.toolset_choice import switch_toolsets
 from mlintern_jupyter.session.wiring.turn_setup import TurnSetup
+from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.mcp.pins import pins_path
 from mlintern_jupyter.tools.mcp.servers import McpServers
 from mlintern_jupyter.wire import UpdateCell
@@ -88,6 +90,7 @@ class SessionFactory:
                     "price": None if said.price is None else asdict(said.price),
                     "context": said.context,
                     "tools": list(said.tool),
+                    "toolsets": list(catalog.switched(said.tools, catalog.toolsets())),
                     "models": role_models(said),
                     "first_model": prepared.model.name,
                     "record_note": note,
@@ -100,23 +103,30 @@ class SessionFactory:
         )
         return session
 
-    def brief(self, session: Session, prepared: Prepared) -> None:
+    def brief(self, session: Session, prepared: Prepared) -> str:
         """What the next turn is told beside the request.
 
-        A session keeps the limits it was started with; a mode said in its changed cell is switched
-        to.
+        A session keeps the limits it was started with; a mode and toolsets said in its changed cell
+        are switched to.
+
+        Returns:
+            What the person should know of that; empty where nothing was switched that costs.
 
         Raises:
             UsageError: that mode needs a budget, and the session has none.
         """
         state, mode, limits = session.state, prepared.mode, prepared.limits
+        note = ""
         if state.session:
             limits = state.limits
             if "mode" in prepared.options.said and mode != state.mode:
                 check_mode(mode, cap=mode, limit_usd=limits.usd)
                 session.commit(ModeChanged(mode))
             mode = state.mode
+            if "tools" in prepared.options.said:
+                note = switch_toolsets(session, prepared.options.tools)
         session.briefing = briefing(prepared.goal, prepared.benchmark, limits, mode)
+        return note
 
     def reopen(self, folder: Path, config: Config) -> Session:
         """The session of a record, to go on with it.

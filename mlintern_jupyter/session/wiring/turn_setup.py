@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.compute.holds import committed_usd
 from mlintern_jupyter.context.compaction import DigestOf
 from mlintern_jupyter.context.digest import request
+from mlintern_jupyter.context.instructions import system_prompt
 from mlintern_jupyter.context.pinned import edits_of, pinned_text, pinned_tokens
 from mlintern_jupyter.context.status import status_text
 from mlintern_jupyter.context.window import Window
@@ -35,9 +35,11 @@ from mlintern_jupyter.session.readouts.page_view import best_score
 from mlintern_jupyter.session.running.roles import Roles
 from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.wiring.delegation import Delegation
+from mlintern_jupyter.tools import catalog
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
-from mlintern_jupyter.tools.catalog import build_tools
-from mlintern_jupyter.tools.custom.modules import load_custom_tools
+from mlintern_jupyter.tools.build import build_tools
+from mlintern_jupyter.tools.custom.modules import CustomTools, load_custom_tools
 from mlintern_jupyter.tools.mcp.servers import McpServers
 from mlintern_jupyter.views import ScoreView
 
@@ -63,7 +65,8 @@ class TurnSetup:
         """
         session, state = self.session, self.session.state
         self.model = await self.roles.model()
-        self.system = prompt("system")
+        self.toolsets = catalog.known(state.toolsets)
+        self.system = system_prompt(self.toolsets)
         self.budget = Budget(
             state.limits,
             state.spent,
@@ -74,18 +77,13 @@ class TurnSetup:
         self.asking = ModelCalls(self.budget, session.commit, session.signal, self._known)
         self.guards = Guards(plan=lambda: state.plan, near_limit=self.budget.near_limit)
         self.guards.recall(self._past())
-        self.book = Book.load()
-        self.scrub = Scrubber(self.env)
-        said = tuple(state.options.get("tools", ()))
-        self.custom = await load_custom_tools(said, Path(state.workdir))
-        built = self._built(state.main)
-        self.servers = await self.mcp.tools_for_turn([tool.spec.name for tool in built])
-        toolbox = session.toolbox = TurnToolbox([*built, *self.servers])
+        self.deps = await self._tool_deps()
+        toolbox = session.toolbox = TurnToolbox(build_tools(self.deps, self.toolsets))
         self.delegation = Delegation(
             agents=lambda: state.agents,
             model=lambda: self.roles.model("research"),
             window=self.roles.window,
-            tools=self._tools,
+            tools=self._tools_of_sub_agent,
             budget=self.budget,
             gate=self._gate,
             sources=lambda: state.main.sources,
@@ -141,24 +139,33 @@ class TurnSetup:
         lines += [*self.custom.problems, *(text for text in broken if not text.endswith(": "))]
         return tuple(lines)
 
-    def _tools(self, talk: Conversation) -> list[Tool]:
-        """Every tool there is, for the agent that has this conversation."""
-        return [*self._built(talk), *self.servers]
-
-    def _built(self, talk: Conversation) -> list[Tool]:
+    async def _tool_deps(self) -> ToolDeps:
+        """What the intern's tools are made from; of what is off, no module or server is started."""
         state = self.session.state
-        return build_tools(
-            book=self.book,
-            runs=lambda: state.runs,
+        self.custom, mcp_tools = CustomTools((), ()), list[Tool]()
+        if "custom" in self.toolsets:
+            said = tuple(state.options.get("tools", ()))
+            self.custom = await load_custom_tools(said, Path(state.workdir))
+        if "mcp" in self.toolsets:
+            names = {tool.spec.name for tool in self.custom.tools}
+            mcp_tools = await self.mcp.tools_for_turn(catalog.tool_names() | names)
+        return ToolDeps(
+            recipe_book=Book.load(),
             cells=lambda: state.cells,
+            runs=lambda: state.runs,
             facts=lambda: state.facts,
-            has_secret=self.scrub.has_secret,
-            conversation=lambda: talk,
-            sources_of=lambda call: talk.sources_by_call.get(call, ()),
-            whole_of=self._whole_of,
+            conversation=lambda: state.main,
+            full_result=self._whole_of,
+            find_secret=Scrubber(self.env).has_secret,
             namespace=self.namespace,
-            more=self.custom.tools,
+            module_tools=self.custom.tools,
+            mcp_tools=mcp_tools,
         )
+
+    def _tools_of_sub_agent(self, talk: Conversation) -> list[Tool]:
+        """Every tool there is for a sub-agent with this conversation, also those it cannot use."""
+        deps = replace(self.deps, conversation=lambda: talk, can_delegate=False)
+        return build_tools(deps, self.toolsets)
 
     def _known(self, call: str) -> bool:
         return call in self.session.state.call_ids
@@ -247,11 +254,6 @@ class TurnSetup:
             sources=state.main.sources,
             near_limit="little of the budget is left" if self.budget.near_limit() else "",
         )
-
-
-def prompt(name: str) -> str:
-    """One of the shipped prompts."""
-    return files("mlintern_jupyter.context").joinpath(f"prompts/{name}.md").read_text("utf-8")
 
 
 def _best_line(best: ScoreView | None) -> str:

@@ -22,9 +22,16 @@ from mlintern_jupyter.config import Config
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.options import MODES
 from mlintern_jupyter.policy.rules import load_rules
-from mlintern_jupyter.session.readouts.inventory import models_text, servers_text, tools_text
+from mlintern_jupyter.session.readouts.inventory import (
+    models_text,
+    servers_text,
+    tools_text,
+    toolsets_text,
+)
 from mlintern_jupyter.session.readouts.questions import ask_text, ask_views, inert, named
 from mlintern_jupyter.session.running.session import PAUSED, Session
+from mlintern_jupyter.session.wiring.toolset_choice import switch_toolsets
+from mlintern_jupyter.tools import catalog
 
 TAKEN_S = 20.0
 """Longest wait for a command to be carried out, so that what is typed next finds it done; long
@@ -151,10 +158,14 @@ class Verbs:
         self.handle(session, SetModel(name, role))
         return f"{role} model of {session.state.session}: {name}, from the next model call on"
 
-    def tools(self, _: str = "") -> str:
-        """What the intern can do, and what of that asks first."""
+    def tools(self, words: str) -> str:
+        """Show what the intern can do, or switch: ``%intern tools [+NAME] [-NAME]``."""
         session = self.open()
-        return tools_text(session.toolbox, load_rules(Path(session.state.workdir)))
+        if said := words.replace(",", " ").split():
+            return switch_toolsets(session, said) or "no toolset was switched: it is so already"
+        text = tools_text(session.toolbox, load_rules(Path(session.state.workdir)))
+        on = catalog.known(session.state.toolsets)
+        return f"{text}\n\n{toolsets_text(on, catalog.toolsets())}"
 
     def mcp(self, _: str = "") -> str:
         """How the MCP servers stand."""

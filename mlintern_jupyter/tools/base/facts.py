@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from mlintern_jupyter.cells import RECORD_MIME, CellOutcome
 from mlintern_jupyter.context.outputs import plain_text, stdout_of
+from mlintern_jupyter.tools import catalog
 
 MARK = "facts: "
 _EVAL = [
@@ -44,22 +45,6 @@ _COMPARISON = [
     "reason",
     "voided",
 ]
-RESERVED = frozenset(
-    [
-        "cell",
-        "state",
-        "error",
-        "edited",
-        "eval",
-        "evals",
-        "job",
-        "jobs",
-        "comparison",
-        "recipe",
-        "recipes",
-        "plan",
-    ]
-)
 
 
 def facts_of(outcome: CellOutcome) -> dict[str, Any]:
@@ -99,7 +84,8 @@ def said_by(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {k: v for k, v in cast("dict[str, Any]", found).items() if k not in RESERVED}
+    reserved = catalog.fact_keys()
+    return {k: v for k, v in cast("dict[str, Any]", found).items() if k not in reserved}
 
 
 def sources_of(cell_id: str, outputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

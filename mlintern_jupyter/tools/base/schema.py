@@ -26,6 +26,7 @@ from mlintern_jupyter.tools.base.binding import bound
 Scalar = str | int | float | bool | None
 Function = Callable[..., Awaitable[ToolResult]]
 
+READ_TIMEOUT_S = 120.0
 UNDERSTOOD = (
     "str, int, float, bool, None, Literal[...], list[...], dict[str, ...], a TypedDict, Any and"
     " unions of those"
@@ -115,6 +116,19 @@ class FunctionTool:
         """
         grant.use(self.terms(arguments), arguments)
         return finished(as_result(await self._function(ctx, **arguments)))
+
+
+def cell_tool(function: Function, effects: Iterable[Effect]) -> FunctionTool:
+    """A tool that works through cells.
+
+    A cell may wait for a person or a long run, so no clock ends it; its call finds it again.
+    """
+    return FunctionTool(function, effects, resumes=True)
+
+
+def read_tool(function: Function) -> FunctionTool:
+    """A tool that only reads, for at most ``READ_TIMEOUT_S``."""
+    return FunctionTool(function, {"read"}, timeout_s=READ_TIMEOUT_S, resumes=True)
 
 
 def manual_of(function: Callable[..., Any]) -> str:

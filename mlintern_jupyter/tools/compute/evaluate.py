@@ -16,11 +16,12 @@ from typing import Annotated, Any
 from mlintern_jupyter.bench.task import ItemSplit
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Effect, Tool, ToolContext
 from mlintern_jupyter.recipes.rendering import literal
 from mlintern_jupyter.record.state import CellRecord
 from mlintern_jupyter.tools.base.cell_writer import CellWriter
-from mlintern_jupyter.tools.base.schema import Within
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import Within, cell_tool
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _TAKEN = frozenset({"evaluate", "compare", "job", "benchmark", *dir(builtins)})
@@ -105,6 +106,13 @@ class EvaluationTools:
             f"there is no finished evaluation named {name!r}",
             do=f"evaluations are {', '.join(names) or 'none yet'}; make one with evaluate",
         )
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tools of this file."""
+    tools = EvaluationTools(deps.cell_writer, deps.cells, deps.runs)
+    effects: set[Effect] = {"notebook", "execute"}
+    return [cell_tool(tools.evaluate, effects), cell_tool(tools.compare, effects)]
 
 
 def evaluation_cell(task: str, name: str, *, model: str = "", job: str = "", split: str) -> str:

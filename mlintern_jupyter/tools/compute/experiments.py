@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.facts import from_records
+from mlintern_jupyter.tools.base.schema import read_tool
 
 SHOWN = 40
 """Newest runs; older ones are counted."""
@@ -28,6 +30,11 @@ class ExperimentTools:
             lines[0] += f", the newest {SHOWN} are shown"
         lines += [_line(what, row) for found in rows for what, row in found.items()]
         return ToolResult("\n".join(lines), {"experiments": rows})
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file."""
+    return [read_tool(ExperimentTools(deps.runs).experiments)]
 
 
 def _line(what: str, row: Mapping[str, Any]) -> str:

@@ -20,30 +20,12 @@ from typing import Any, TypeVar, get_args, overload
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.messages import ToolSpec
 from mlintern_jupyter.protocols import Effect
+from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.base.schema import arguments_of, manual_of, spec_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 TIMEOUT_S = 120.0
-RESERVED = frozenset(
-    [
-        "plan",
-        "write_cell",
-        "edit_cell",
-        "wait_cell",
-        "read_notebook",
-        "inspect_object",
-        "recipe",
-        "evaluate",
-        "compare",
-        "experiments",
-        "manual",
-        "recall",
-        "delegate",
-        "use_mcp",
-    ]
-)
-"""Names of the intern's own tools, which nobody can take."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _MARK = "__mlintern_tool__"
 _UNDESCRIBED = "A tool of the person's own; it has no description."
@@ -151,7 +133,7 @@ def _declared(effects: Iterable[Effect]) -> tuple[Effect, ...]:
 
 
 def _check_name(name: str, path: str) -> None:
-    if name in RESERVED:
+    if name in catalog.tool_names():
         raise UsageError(f"{name} is a tool of the intern itself", do="choose another name")
     if not _NAME.fullmatch(name) or "__" in name:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from mlintern_jupyter.protocols import CallTerms, Effect, Grant, Tool, ToolConte
 from mlintern_jupyter.tools.base.answer import finished
 from mlintern_jupyter.tools.base.binding import bound
 from mlintern_jupyter.tools.base.cell_writer import CellWriter
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.custom.functions import CustomFunction, describe, is_offered
 
 LINE = 88
@@ -47,6 +48,11 @@ class NotebookTool:
         result = await self._cells.propose(ctx, "run", source, f"call {self.spec.name}")
         sources = dict.fromkeys([*result.sources, f"tool:{self.spec.name}"])
         return finished(replace(result, sources=tuple(sources)))
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The person's own functions: of modules, then of the notebook."""
+    return [*deps.module_tools, *notebook_tools(deps.namespace, deps.cell_writer)]
 
 
 def notebook_tools(namespace: Mapping[str, Any], cells: CellWriter) -> list[Tool]:

@@ -39,15 +39,15 @@ class McpServers:
         yes adds nothing.
 
         Args:
-            taken: names of the tools there are already, none of which is given again.
+            taken: names of all other tools, on or off; no tool of a server gets one of these.
         """
         usable = {n: s for n, s in self._servers.items() if not s.config.problem}
         for server in self._servers.values():
             server.begin_turn()
         always = [server for server in usable.values() if server.config.always]
         manifests = await asyncio.gather(*(_manifest(server) for server in always))
-        tools: list[Tool] = [UseMcp(usable)] if usable and "use_mcp" not in taken else []
-        names = {*taken, "use_mcp"}
+        tools: list[Tool] = [UseMcp(usable)] if usable else []
+        names = set(taken)
         for server, manifest in zip(always, manifests, strict=True):
             for offered in manifest.tools if manifest else ():
                 tool = McpTool(server, offered, manifest.sha256 if manifest else "")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult, ToolSpec
-from mlintern_jupyter.protocols import CallTerms, Effect, Grant, ToolContext, Visibility
+from mlintern_jupyter.protocols import CallTerms, Effect, Grant, Tool, ToolContext, Visibility
 from mlintern_jupyter.tools.base.answer import encodable, finished
 from mlintern_jupyter.tools.base.binding import one_object
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.mcp.answers import as_result
 from mlintern_jupyter.tools.mcp.manifest import Manifest, Offered, public_name, seen
 from mlintern_jupyter.tools.mcp.server import ManagedServer
@@ -164,6 +165,11 @@ class McpTool:
                 do=f'use it through use_mcp with server "{self._server.name}"',
             )
         return await called(ctx, self._server, self._offered, arguments)
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """What ``McpServers`` found at the start of the turn."""
+    return deps.mcp_tools
 
 
 def terms_of(server: ManagedServer, tool: str) -> CallTerms:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from mlintern_jupyter.cells import CellKind
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
 from mlintern_jupyter.tools.base.cell_writer import CellWriter, written
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import cell_tool
 
 MARKDOWN_KINDS = frozenset({"plan", "literature", "note", "report"})
 
@@ -83,3 +86,12 @@ class CellTools:
             cell_id: from the facts of that call
         """
         return await self._writer.wait(ctx, cell_id)
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tools of this file."""
+    cells = CellTools(deps.cell_writer)
+    return [
+        cell_tool(function, {"notebook", "execute"})
+        for function in (cells.write_cell, cells.edit_cell, cells.wait_cell)
+    ]

@@ -8,8 +8,10 @@ from typing import Any, Literal, TypedDict
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.events import PlanChanged
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
 from mlintern_jupyter.tools.base.cell_writer import CellWriter
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import cell_tool
 
 MAX_ITEMS = 12
 _BOX = {"pending": "[ ]", "active": "[ ]", "done": "[x]"}
@@ -49,6 +51,11 @@ class PlanTools:
         active = next((item["step"] for item in items if item["state"] == "active"), "")
         facts: dict[str, Any] = {"plan": {"done": done, "of": len(items), "active": active}}
         return ToolResult(f"plan: {done} of {len(items)} done; active: {active or 'none'}", facts)
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file."""
+    return [cell_tool(PlanTools(deps.cell_writer).plan, {"notebook"})]
 
 
 def as_markdown(items: Sequence[PlanItem]) -> str:

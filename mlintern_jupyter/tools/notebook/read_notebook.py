@@ -10,10 +10,11 @@ from mlintern_jupyter.cells import CellView
 from mlintern_jupyter.context.outputs import outputs_as_text
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
 from mlintern_jupyter.record.state import CellRecord
+from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.facts import sources_of
-from mlintern_jupyter.tools.base.schema import Within
+from mlintern_jupyter.tools.base.schema import Within, read_tool
 
 MAX_COUNT = 100
 LINE = 90
@@ -71,6 +72,11 @@ class ReadingTools:
             parts.append(outputs_as_text(record.ended.outputs))
             sources = sources_of(cell_id, record.ended.outputs)
         return ToolResult("\n".join(part for part in parts if part), sources=sources)
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file."""
+    return [read_tool(ReadingTools(deps.cells).read_notebook)]
 
 
 def _label(record: CellRecord | None, view: CellView) -> str:

@@ -12,9 +12,11 @@ from mlintern_jupyter.context.compaction import numbers_of
 from mlintern_jupyter.context.pinned import edits_of
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import Message, ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.record.state import CellRecord
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import read_tool
 
 PAGE = 6_000
 """Characters of one answer."""
@@ -141,6 +143,16 @@ class RecallTools:
             title = f"edit of the person, cell {edit.cell_id}"
             found.append(_Entry(title, f"the person changed {edit.as_line()}\n{edit.as_diff()}"))
         return found
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file."""
+
+    def sources_of(call: str) -> tuple[str, ...]:
+        return deps.conversation().sources_by_call.get(call, ())
+
+    tools = RecallTools(deps.conversation, deps.cells, sources_of, deps.full_result)
+    return [read_tool(tools.recall)]
 
 
 def _whole(messages: Sequence[Message]) -> str:

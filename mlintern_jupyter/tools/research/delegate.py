@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import FunctionTool
 
 Role = Literal["literature", "data", "code_reader", "critic"]
 
@@ -26,3 +29,9 @@ async def delegate(ctx: ToolContext, role: Role, task: str) -> ToolResult:
         task: whole, it knows nothing else; text and rows come back
     """
     return await ctx.spawn(ctx.call, role, task)
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file; none for an agent that may not delegate."""
+    # Its own limits are steps and money; it may well take an hour.
+    return [FunctionTool(delegate, {"read"}, resumes=True)] if deps.can_delegate else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from mlintern_jupyter.child_environment import allowed
 from mlintern_jupyter.children import ask_python
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import read_tool
 
 TIMEOUT_S = 60.0
 ANSWER_LIMIT = 64 * 1024
@@ -44,6 +47,11 @@ class InspectionTools:
             key: facts_[key] for key in ("name", "kind", "package", "version") if key in facts_
         }
         return ToolResult(_as_text(facts_), {"object": facts})
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file."""
+    return [read_tool(InspectionTools().inspect_object)]
 
 
 async def describe_name(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.messages import ToolResult
-from mlintern_jupyter.protocols import ToolContext
+from mlintern_jupyter.protocols import Tool, ToolContext
 from mlintern_jupyter.recipes.book import STAGES, Book, Recipe
+from mlintern_jupyter.tools.base.deps import ToolDeps
+from mlintern_jupyter.tools.base.schema import read_tool
 
 
 class RecipeTools:
@@ -63,6 +65,11 @@ class RecipeTools:
         lines += [f"broken page {problem}" for problem in self._book.problems]
         head = f"{len(pages)} recipes; * fits what is known so far"
         return ToolResult("\n".join([head, *lines]), {"recipes": entries})
+
+
+def make_tools(deps: ToolDeps) -> Sequence[Tool]:
+    """The tool of this file."""
+    return [read_tool(RecipeTools(deps.recipe_book, deps.facts).recipe)]
 
 
 def _head(page: Recipe) -> dict[str, Any]:
