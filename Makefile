@@ -99,6 +99,10 @@ bench-nano: $(VENV)/ready ## three nano tasks, three seeds, held-out before and 
 kill: $(VENV)/ready ## kill -9 a real kernel at every commit point: benchmarks/kill.md (about 8 minutes)
 	@$(BIN)/python benchmarks/kill.py
 
+.PHONY: loops
+loops: $(VENV)/ready ## play random looping and working models before the guards: benchmarks/loops.md (about a minute)
+	@$(BIN)/python benchmarks/loops.py
+
 .PHONY: faults
 faults: $(VENV)/ready ## every fault and bad input before a whole intern: benchmarks/faults.md (about 30 minutes)
 	@$(BIN)/python benchmarks/faults.py

@@ -1,4 +1,4 @@
-"""At most one sentence to the model after a step: a loop, broken calls, an unfinished answer.
+"""At most one sentence to the model after a reply: a loop, broken calls, an unfinished answer.
 
 Everything the guards know comes from what was committed in this turn, so a turn that goes on in
 another process is watched as if it had never stopped.
@@ -6,28 +6,16 @@ another process is watched as if it had never stopped.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mlintern_jupyter.agent.doom import (
-    REMEMBERED,
-    Identity,
-    Loop,
-    LoopGoesOn,
-    Seen,
-    canonical,
-    expected,
-    find_loop,
-    nothing_new,
-    seen,
-)
+from mlintern_jupyter.agent.doom_policy import EARLY, Action, LoopGoesOn, LoopState
 from mlintern_jupyter.events import EffectSettled, Fact, Nudged, Replied
 from mlintern_jupyter.messages import Reply, ToolCall
 
 PATIENCE = 2
-"""How often an unfinished plan is named without a call in between; and how many replies may go on
-with calls that are refused."""
+"""How often an unfinished plan is named without a call in between."""
 CONTINUED = 3
 """How often a reply that was cut off is continued."""
 WRAP_UP = (
@@ -35,145 +23,6 @@ WRAP_UP = (
     " so far, save it, write the report, then answer."
 )
 CUT_OFF = "[cut off at the length limit]"
-_EARLY = frozenset({"proposed", "running"})
-"""States of a cell whose call came back because the person spoke; to wait on is right."""
-
-
-@dataclass
-class _OpenCall:
-    call: str
-    guess: Seen
-    came: Seen | None = None
-
-
-@dataclass
-class LoopWatch:
-    """Names a loop once, then refuses its next call, then hands the turn over."""
-
-    can_plan: bool
-    loop: Loop | None = None
-    refusing: bool = False
-    """The loop was named as one whose next call is refused."""
-    named: bool = False
-    replanned: bool = False
-    strikes: int = 0
-    """Replies that went on with the loop after that."""
-    went_on: bool = False
-    left: dict[Identity, int] = field(default_factory=dict[Identity, int])
-    """Strikes of loops that came this far and were left a few calls ago: there is less patience
-    with them when they come back."""
-    calls: deque[Seen] = field(default_factory=lambda: deque[Seen](maxlen=REMEMBERED))
-    on_their_way: list[_OpenCall] = field(default_factory=list[_OpenCall])
-    refused: list[str] = field(default_factory=list[str])
-
-    def refusal(self, call: ToolCall) -> str | None:
-        """Why a call is not carried out; None lets it through.
-
-        Calls of the same reply that have not come back count as if they came back as before.
-        """
-        before = [*self.calls, *(o.came or o.guess for o in self.on_their_way)]
-        loop = nothing_new(before) or (self.loop if self.refusing else find_loop(before))
-        if loop is not None and self._refuses(loop, call):
-            self.refused.append(call.id)
-            self.went_on = True
-            return f"Not carried out, because {loop.said()}. {self._instead(loop)}"
-        guess = expected(call.name, call.arguments, before)
-        self.on_their_way.append(_OpenCall(call.id, guess))
-        return None
-
-    def saw(self, settled: EffectSettled, arguments: str) -> None:
-        """Take a settled call into account, in the order in which the calls were made."""
-        if settled.call in self.refused:
-            self.refused.remove(settled.call)
-            return
-        item = next((o for o in self.on_their_way if o.call == settled.call and not o.came), None)
-        early = settled.facts.get("state") in _EARLY
-        if early and item is not None:
-            self.on_their_way.remove(item)
-        elif not early:
-            came = seen(settled, arguments)
-            if item is None:
-                self.on_their_way.append(_OpenCall(settled.call, came, came))
-            else:
-                item.came = came
-        while self.on_their_way and (first := self.on_their_way[0].came):
-            del self.on_their_way[0]
-            self._take(first)
-
-    def _take(self, call: Seen) -> None:
-        if self.refusing and self.loop is not None and self._does_not_leave(self.loop, call):
-            return
-        self.calls.append(call)
-        loop = find_loop(self.calls)
-        if self.loop is not None and (loop is None or loop.identity != self.loop.identity):
-            if self.refusing:
-                self.left[self.loop.identity] = self.strikes + self.went_on
-            self.refusing = self.named = self.replanned = self.went_on = False
-        self.left = {loop: n for loop, n in self.left.items() if self._is_recent(loop)}
-        self.loop = loop
-
-    def _is_recent(self, loop: Identity) -> bool:
-        return any(loop[2] & {call.outcome, call.answer} for call in self.calls)
-
-    def _does_not_leave(self, loop: Loop, call: Seen) -> bool:
-        """Whether a call that was carried out leaves the model where it was: in a refused loop."""
-        if loop.holds(call):
-            self.calls.append(call)
-            self.went_on = True
-            return True
-        if call.tool == "plan" and not call.failed:
-            # One new plan opens the way; planning on and on is no way either.
-            self.replanned, self.went_on = True, self.went_on or self.replanned
-            return True
-        return False
-
-    def sentence(self) -> str | None:
-        """What to say after a step.
-
-        Raises:
-            LoopGoesOn: the loop was named and refused, and it goes on.
-        """
-        # What never came back was lost with an error that ended the step.
-        self.on_their_way = [o for o in self.on_their_way if o.came]
-        loop, went_on, self.went_on = self.loop, self.went_on, False
-        if loop is None:
-            return None
-        told = self.refusing
-        if told:
-            self.strikes += went_on
-        elif len(loop.calls) >= self._refused_at(loop):
-            # To come back to a loop is to go on with it.
-            self.refusing, went_on = True, loop.identity in self.left
-            self.strikes = self.left.get(loop.identity, 0) + went_on
-        if self.refusing:
-            if went_on and self.strikes >= PATIENCE:
-                raise LoopGoesOn(loop.evidence())
-            stop = f"Stop: {loop.said()}, and the next one is refused. {self._instead(loop)}"
-            return None if told else stop
-        if self.named:
-            return None
-        self.named = True
-        return f"Change the approach or say what is in the way, because {loop.said()}."
-
-    def fresh(self) -> None:
-        """Another model has taken over: it gets its own warnings, but not its own round."""
-        self.strikes, self.replanned, self.went_on = 0, False, False
-
-    def _refuses(self, loop: Loop, call: ToolCall) -> bool:
-        if len(loop.calls) < self._refused_at(loop):
-            return False
-        if self.replanned and loop is self.loop:
-            # A new plan may begin with one of the old calls, until nothing new comes of it.
-            return False
-        return loop.goes_on_with(call.name, canonical(call.arguments))
-
-    def _refused_at(self, loop: Loop) -> int:
-        return loop.named_at if loop.identity in self.left else loop.refused_at
-
-    def _instead(self, loop: Loop) -> str:
-        if self.can_plan and all(call.tool != "plan" for call in loop.calls):
-            return "Call `plan` with what you will try instead, or make another call."
-        return "Make another call, or answer."
 
 
 @dataclass
@@ -186,32 +35,29 @@ class Guards:
     wrap_up: str = WRAP_UP
     can_plan: bool = True
     """There is a tool ``plan``."""
-    watch: LoopWatch = field(init=False)
-    _broken: tuple[str, int] = ("", 0)
+    _loops: LoopState = field(default=LoopState(), init=False)
+    _broken: tuple[str, int] = field(default=("", 0), init=False)
     """The tool whose calls failed in a row up to now, and how many of them."""
-    _broken_said: bool = False
-    _closing_said: bool = False
-    _plan_said: int = 0
-    _pieces: list[str] = field(default_factory=list[str])
+    _said: Counter[str] = field(default_factory=Counter[str], init=False)
+    """How often each rule spoke since there was last no reason for it."""
+    _pieces: list[str] = field(default_factory=list[str], init=False)
     """Texts of the replies before this one that were cut off."""
-
-    def __post_init__(self) -> None:
-        self.watch = LoopWatch(self.can_plan)
 
     def refusal(self, call: ToolCall) -> str | None:
         """Why a call must not be carried out; None lets it through."""
-        return self.watch.refusal(call)
+        self._loops, action = self._loops.before_call(call)
+        return action and action.words(self.can_plan)
 
     def saw(self, settled: EffectSettled, arguments: str) -> None:
         """Remember one settled call, a refused one too."""
-        self.watch.saw(settled, arguments)
+        self._loops = self._loops.after_call(settled, arguments)
         state = settled.facts.get("state")
         if settled.ok:
-            self._broken, self._broken_said = ("", 0), False
-        elif state not in _EARLY and state != "skipped":
+            self._broken, self._said["broken call"] = ("", 0), 0
+        elif state not in EARLY and state != "skipped":
             tool, times = self._broken
             if tool != settled.tool:
-                times, self._broken_said = 0, False
+                times = self._said["broken call"] = 0
             self._broken = (settled.tool, times + 1)
 
     def nudge(self, reply: Reply) -> tuple[str, str] | None:
@@ -222,7 +68,7 @@ class Guards:
         """
         found = self._after_calls() if reply.calls else self._after_text(reply)
         if found is not None:
-            self._said(found[0], reply.text)
+            self._spoke(found[0], reply.text)
         return found
 
     def recall(self, facts: Iterable[Fact], agent: str = "") -> None:
@@ -232,40 +78,16 @@ class Guards:
             facts: in their order.
             agent: whose facts count; the others are skipped.
         """
-        said, calls, cut_off = "", dict[str, ToolCall](), False
+        said, calls = "", dict[str, ToolCall]()
         for fact in facts:
             if isinstance(fact, Replied) and fact.agent == agent:
                 said, calls = fact.text, {call.id: call for call in fact.calls}
-                cut_off = fact.stop == "length"
             elif isinstance(fact, EffectSettled) and fact.agent == agent and fact.call in calls:
-                call = calls.pop(fact.call)
-                if not cut_off:
-                    self.refusal(call)
-                self.saw(fact, call.arguments)
-                if not calls:
-                    self._step_over()
+                self.saw(fact, calls.pop(fact.call).arguments)
+                if not calls and (action := self._end_of_calls()) and action.do == "hand over":
+                    self.fresh()  # the turn went on, so another model took over
             elif isinstance(fact, Nudged) and fact.agent == agent:
-                self._said(fact.rule, said)
-
-    def _step_over(self) -> None:
-        self._plan_said = 0
-        self._pieces.clear()
-        try:
-            self.watch.sentence()
-        except LoopGoesOn:
-            self.fresh()  # the turn went on, so another model took over
-
-    def _said(self, rule: str, text: str) -> None:
-        """A sentence was said after a reply with this text."""
-        if rule == "broken call":
-            self._broken_said = True
-        elif rule == "closing":
-            self._closing_said = True
-        elif rule == "cut off":
-            self._pieces.append(text)
-        elif rule == "unfinished plan":
-            self._plan_said += 1
-            self._pieces.clear()
+                self._spoke(fact.rule, said)
 
     def answer(self, reply: Reply) -> str:
         """The final answer, with the pieces of it that were cut off before."""
@@ -274,21 +96,36 @@ class Guards:
 
     def fresh(self) -> None:
         """Another model has taken over."""
-        self.watch.fresh()
-        self._broken, self._broken_said, self._plan_said = ("", 0), False, 0
+        self._loops = self._loops.another_model()
+        self._broken = ("", 0)
+        self._said["broken call"] = self._said["unfinished plan"] = 0
+
+    def _spoke(self, rule: str, text: str) -> None:
+        """A sentence was said after a reply with this text."""
+        self._said[rule] += 1
+        if rule == "cut off":
+            self._pieces.append(text)
+        elif rule == "unfinished plan":
+            self._pieces.clear()
+
+    def _end_of_calls(self) -> Action | None:
+        self._said["unfinished plan"] = 0
+        self._pieces.clear()
+        self._loops, action = self._loops.after_reply()
+        return action
 
     def _after_calls(self) -> tuple[str, str] | None:
-        self._plan_said = 0
-        self._pieces.clear()
-        if text := self.watch.sentence():
-            return "loop", text
+        if action := self._end_of_calls():
+            if action.do == "hand over":
+                raise LoopGoesOn(action.loop.evidence())
+            return "loop", action.words(self.can_plan)
         tool, times = self._broken
-        if times >= 2 and not self._broken_said:
+        if times >= 2 and not self._said["broken call"]:
             return "broken call", (
                 f"{times} calls of {tool} in a row did not work. Read what came back, look what"
                 f" {tool} takes, then try another way."
             )
-        if self.near_limit() and not self._closing_said:
+        if self.near_limit() and not self._said["closing"]:
             return "closing", self.wrap_up
         return None
 
@@ -299,7 +136,7 @@ class Guards:
                 " where it stops, and come to an end soon."
             )
         unfinished = [item["step"] for item in self.plan() if item.get("state") != "done"]
-        if unfinished and self._plan_said < PATIENCE and not self.near_limit():
+        if unfinished and self._said["unfinished plan"] < PATIENCE and not self.near_limit():
             return "unfinished plan", (
                 f"The plan still has open items, the first is {unfinished[0]!r}. Go on with it, or"
                 " update the plan to say why it is dropped."

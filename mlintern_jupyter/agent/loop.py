@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mlintern_jupyter.agent.dispatch import Dispatch
-from mlintern_jupyter.agent.doom import LoopGoesOn
+from mlintern_jupyter.agent.doom_policy import LoopGoesOn
 from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.context.compaction import compacted

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from mlintern_jupyter.agent.doom import LoopGoesOn
+from mlintern_jupyter.agent.doom_policy import LoopGoesOn
 from mlintern_jupyter.agent.loop import Agent
 from mlintern_jupyter.errors import LimitReached, ModelFailed
 from mlintern_jupyter.events import EffectSettled, Fact, Nudged, Outcome, Reserved

@@ -1,8 +1,8 @@
 """Keep held-out items out of sight: packed so that neither grep nor a casual look shows one.
 
-This hides, it does not lock. Whoever reads this module can undo it; nobody does so by
-accident, no search index picks the items up, and a training script that reads every file of a
-folder does not meet them.
+This hides, it does not protect: whoever reads this module can unpack the items. But nobody does so
+by accident, no search index picks them up, and a training script that reads every file of a folder
+does not meet them.
 """
 
 import hashlib
@@ -13,15 +13,13 @@ from typing import Any
 
 from mlintern_jupyter.errors import UsageError
 
-__all__ = ["decode", "encode"]
-
 _HEADER = b"heldout 1\n"
 _DIGEST = 32
 """Bytes of the SHA-256 over the plain text, kept in front so that damage is noticed."""
 
 
 def _mask(data: bytes, key: str) -> bytes:
-    """Return `data` under the SHA-256 counter stream of `key`; applied twice it gives `data`."""
+    """The data under the SHA-256 counter stream of ``key``; applied twice it gives the data."""
     stream = bytearray()
     counter = 0
     while len(stream) < len(data):
@@ -31,11 +29,11 @@ def _mask(data: bytes, key: str) -> bytes:
 
 
 def encode(rows: Sequence[dict[str, Any]], key: str) -> bytes:
-    """Return `rows` as an opaque blob.
+    """The rows as an opaque blob.
 
     Args:
         rows: JSON objects, one per item, in scoring order.
-        key: What the blob belongs to, usually the task's name; needed again by `decode`.
+        key: what the blob belongs to, usually the task's name; needed again by ``decode``.
     """
     lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) for row in rows)
     plain = "\n".join(lines).encode()
@@ -43,10 +41,10 @@ def encode(rows: Sequence[dict[str, Any]], key: str) -> bytes:
 
 
 def decode(blob: bytes, key: str) -> list[dict[str, Any]]:
-    """Return the rows of a blob made by `encode` with the same `key`.
+    """The rows of a blob made by ``encode`` with the same ``key``.
 
     Raises:
-        UsageError: The blob is not one, is damaged, or was made with another key.
+        UsageError: the blob is not one, is damaged, or was made with another key.
     """
     start = len(_HEADER) + _DIGEST
     try:

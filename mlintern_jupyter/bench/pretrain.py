@@ -1,9 +1,9 @@
 """Pre-train the nano base model on raw text of its world, from a seed.
 
-`python -m mlintern_jupyter.bench.pretrain --out DIR --seed N` writes an ordinary Hugging Face
-checkpoint and a `SHA256SUMS`. The one shipped under `bench/nano/base` was made with the defaults;
-float arithmetic differs between machines, so its checksums pin the shipped files and not the
-procedure.
+``python -m mlintern_jupyter.bench.pretrain --out DIR --seed N`` writes an ordinary Hugging Face
+checkpoint and a ``SHA256SUMS``. The one shipped under ``bench/nano/base`` was made with the
+defaults; float arithmetic differs between machines, so its checksums pin the shipped files and not
+the procedure.
 """
 
 import argparse
@@ -33,8 +33,6 @@ from mlintern_jupyter.bench.nano.tokens import (
 )
 from mlintern_jupyter.bench.nano.world import EXERCISES, READING, Mix, documents, make_world
 
-__all__ = ["STAGES", "Stage", "main", "pretrain"]
-
 BATCH, LENGTH = 8, 256
 """Rows and tokens per row of one step."""
 WARM_UP = 100
@@ -46,13 +44,16 @@ class Stage:
     """A stretch of training with its own mix of documents and a fresh optimizer."""
 
     steps: int
+    """Optimizer steps."""
     horizon: int
     """Steps over which the rate would fall to a twentieth of its peak; the stage may end before."""
     peak_rate: float
+    """Learning rate at the end of the warm-up."""
     mix: Mix
+    """What is read, by kind of document."""
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of `step`: linear warm-up, then cosine."""
+        """The learning rate of ``step``: linear warm-up, then cosine."""
         if step < WARM_UP:
             return self.peak_rate * (step + 1) / WARM_UP
         part = (step - WARM_UP) / max(1, self.horizon - WARM_UP)
@@ -64,7 +65,7 @@ STAGES = (Stage(5_000, 7_000, 2e-3, READING), Stage(2_500, 2_500, 1.5e-3, EXERCI
 
 
 def _batches(seed: int, mix: Mix) -> Iterator[torch.Tensor]:
-    """Yield token ids `[BATCH, LENGTH]` of packed documents for ever."""
+    """Yield token ids ``[BATCH, LENGTH]`` of packed documents for ever."""
     rng = random.Random(seed)
     end = SPECIALS.index(END)
     stream = documents(make_world(), rng, mix)
@@ -98,7 +99,7 @@ def _new_model(seed: int) -> Any:
 
 
 def _write(model: Any, out: Path) -> None:
-    """Write checkpoint, tokenizer and `SHA256SUMS` into `out`."""
+    """Write checkpoint, tokenizer and ``SHA256SUMS`` into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     model.generation_config = GenerationConfig(
         eos_token_id=SPECIALS.index(END), pad_token_id=SPECIALS.index(PAD)
@@ -148,10 +149,10 @@ def pretrain(
     """Train from scratch and write the checkpoint.
 
     Args:
-        out: Folder to write; created.
-        seed: Seed of the weights and of the order of documents (the world has its own).
-        stages: What is read, in order.
-        report_every: Steps between two JSON lines on stdout; 0 is silent.
+        out: folder to write; created.
+        seed: seed of the weights and of the order of documents (the world has its own).
+        stages: what is read, in order.
+        report_every: steps between two JSON lines on stdout; 0 is silent.
 
     Returns:
         Mean cross-entropy in nats per token over the last 50 steps.

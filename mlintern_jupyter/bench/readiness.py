@@ -34,7 +34,9 @@ class Need:
 
     what: str
     why: str
+    """What it is needed for, or what is here instead."""
     how: str
+    """What the person can do about it."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,16 @@ class Readiness:
     """Whether a run can start here, and what it would take."""
 
     benchmark: str
+    """Its name."""
     ready: bool
+    """Whether nothing is missing."""
     missing: tuple[Need, ...]
     would_need: str
     """What a run takes, one line each; estimates name their source."""
     abilities_missing: tuple[str, ...]
+    """What such a run would use and this version does not have."""
     shows_same_path: str
+    """Name of a benchmark that goes the same way on any machine."""
 
     def notes(self) -> tuple[str, ...]:
         """What is said when a run starts: estimates, and what this version cannot do."""

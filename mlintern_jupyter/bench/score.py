@@ -1,9 +1,9 @@
 """The scorer: a process of its own that says how many items a checkpoint gets right.
 
-`python -m mlintern_jupyter.bench.score --task nano/sum --split dev --model DIR --out FILE.json`
+``python -m mlintern_jupyter.bench.score --task nano/sum --split dev --model DIR --out FILE.json``
 
 Decoding is the checkpoint's own affair: sampling and stop tokens come from its
-`generation_config.json` and from nowhere else, the way inference engines take them. A checkpoint
+``generation_config.json`` and from nowhere else, the way inference engines take them. A checkpoint
 trained to end its turn with a token that its generation config does not list runs on, and is scored
 on what it then says. Of held-out items only counts and a bitmap leave this process, never a text.
 """
@@ -28,8 +28,6 @@ from mlintern_jupyter.bench.scorers import SCORERS, Judgement
 from mlintern_jupyter.bench.statistics import encode_bitmap, wilson
 from mlintern_jupyter.bench.task import Item, ItemSplit, Task, items_sha256, load_items, open_task
 from mlintern_jupyter.errors import UsageError
-
-__all__ = ["main", "score"]
 
 # The library's own types are partly unknown; what it returns is treated as untyped here.
 AutoModelForCausalLM: Any = transformers.AutoModelForCausalLM
@@ -78,10 +76,10 @@ def _check_folder(folder: Path) -> None:
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
-    """Return model and tokenizer, ready to generate.
+    """Model and tokenizer of a folder, ready to generate.
 
     Raises:
-        UsageError: The folder does not hold a complete checkpoint.
+        UsageError: the folder does not hold a complete checkpoint.
     """
     _check_folder(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -119,7 +117,7 @@ def _stop_ids(model: Any) -> list[int]:
 
 
 def _turn_end(tokenizer: Any) -> str:
-    """Return the special token that the chat template writes after a reply, or ""."""
+    """The special token that the chat template writes after a reply, or ""."""
     marker = "reply-goes-here"
     turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}]
     after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(marker)[2]
@@ -163,7 +161,7 @@ def _generate(
 
 
 def _repeats_at_end(text: str) -> bool:
-    """Tell whether the text ends in three or more copies of a piece, 12 characters in all."""
+    """Whether the text ends in three or more copies of a piece, 12 characters in all."""
     for width in range(1, len(text) // 3 + 1):
         copies = max(3, -(-12 // width))
         if text.endswith(text[-width:] * copies):
@@ -228,17 +226,20 @@ def _samples(
 def score(
     task: Task, split: ItemSplit, model_folder: Path, limit: int = 0, batch: int = 64
 ) -> dict[str, Any]:
-    """Score a checkpoint; returns the JSON object that the command writes.
+    """Score a checkpoint.
 
     Args:
-        task: The benchmark.
-        split: `dev` or `heldout`.
-        model_folder: Folder of a complete checkpoint, on this machine.
-        limit: Score the first so many items only; 0 means all.
-        batch: Items generated at the same time; does not change greedy results beyond rounding.
+        task: the benchmark.
+        split: ``dev`` or ``heldout``.
+        model_folder: folder of a complete checkpoint, on this machine.
+        limit: score the first so many items only; 0 means all.
+        batch: items generated at the same time; does not change greedy results beyond rounding.
+
+    Returns:
+        The JSON object that the command writes: rates and accuracies are fractions of 1.
 
     Raises:
-        UsageError: The folder does not hold a checkpoint that can be scored, or the task has no
+        UsageError: the folder does not hold a checkpoint that can be scored, or the task has no
             such split.
     """
     started = time.monotonic()
@@ -280,7 +281,7 @@ def score(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 with one line on stderr when nothing can be scored."""
     parser = argparse.ArgumentParser(prog="python -m mlintern_jupyter.bench.score")
-    parser.add_argument("--task", required=True, help="a built-in task, or a benchmark folder")
+    parser.add_argument("--task", required=True, help="name of a benchmark, or its folder")
     parser.add_argument("--split", choices=("dev", "heldout"), required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of a complete checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")

@@ -1,8 +1,7 @@
 """What counts as a right answer: pure functions from output and expectation to a judgement.
 
 All three look at the *end* of the output. A model that answers and then rambles on, because nothing
-stopped it, is
-wrong: exactly what happens to real checkpoints whose stop token is missing.
+stopped it, is wrong: exactly what happens to real checkpoints whose stop token is missing.
 """
 
 import json
@@ -12,14 +11,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
-__all__ = ["SCORERS", "Judgement", "number_at_end", "one_tool_call", "option_at_end"]
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict on one output."""
+    """What a scorer says of one output."""
 
     correct: bool
+    """Whether the output ends with the right answer."""
     found: bool
     """Whether an answer in the wanted form was found at all."""
     error: str = ""
@@ -33,7 +31,7 @@ _CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 
 
 def _at_end(pattern: re.Pattern[str], output: str) -> tuple[str, str]:
-    """Return the answer the output ends with and "", or "" and the kind of mistake."""
+    """The answer that the output ends with and "", or "" and the kind of mistake."""
     if not output.strip():
         return "", "empty"
     matches = list(pattern.finditer(output))
@@ -46,7 +44,7 @@ def _at_end(pattern: re.Pattern[str], output: str) -> tuple[str, str]:
 
 
 def number_at_end(output: str, expected: str) -> Judgement:
-    """Judge an output that has to end with `ANSWER: <number>`; `1,234.0` equals `1234`."""
+    """Judge an output that has to end with ``ANSWER: <number>``; ``1,234.0`` equals ``1234``."""
     answer, mistake = _at_end(_NUMBER, output)
     if mistake:
         return Judgement(correct=False, found=False, error=mistake)
@@ -56,7 +54,7 @@ def number_at_end(output: str, expected: str) -> Judgement:
 
 
 def option_at_end(output: str, expected: str) -> Judgement:
-    """Judge an output that has to end with `ANSWER: <letter>`."""
+    """Judge an output that has to end with ``ANSWER: <letter>``."""
     answer, mistake = _at_end(_OPTION, output)
     if mistake:
         return Judgement(correct=False, found=False, error=mistake)
@@ -66,11 +64,12 @@ def option_at_end(output: str, expected: str) -> Judgement:
 
 
 def one_tool_call(output: str, expected: str) -> Judgement:
-    """Judge an output that has to be exactly one `<tool_call>` whose JSON equals `expected`.
+    """Judge an output that has to be exactly one ``<tool_call>`` whose JSON equals ``expected``.
 
     Args:
-        output: The model's text. Words before the call are allowed, anything after it is not.
-        expected: JSON text of `{"name": ..., "arguments": {...}}`; key order and spacing are free.
+        output: the model's text. Words before the call are allowed, anything after it is not.
+        expected: JSON text of ``{"name": ..., "arguments": {...}}``; order of keys and spacing are
+            free.
     """
     if not output.strip():
         return Judgement(correct=False, found=False, error="empty")
@@ -102,4 +101,4 @@ def _judge_call(text: str, wanted: dict[str, Any]) -> Judgement:
 SCORERS: Mapping[str, Callable[[str, str], Judgement]] = MappingProxyType(
     {"number": number_at_end, "option": option_at_end, "tool": one_tool_call}
 )
-"""Scorer by the name a `task.toml` uses."""
+"""Scorer by the name a ``task.toml`` uses."""

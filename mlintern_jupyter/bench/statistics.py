@@ -1,4 +1,4 @@
-"""Is one checkpoint better than another on the same items? The mathematics is `scipy.stats`.
+"""Is one checkpoint better than another on the same items? The mathematics is ``scipy.stats``.
 
 All comparisons are paired: both checkpoints answered the same items in the same order. Items that
 ask about one fact in two ways are not quite independent, which no test here corrects for.
@@ -13,19 +13,6 @@ import numpy as np
 from scipy import optimize as _optimize
 from scipy import stats as _stats
 
-__all__ = [
-    "Verdict",
-    "VerdictWord",
-    "decode_bitmap",
-    "encode_bitmap",
-    "holm",
-    "mcnemar",
-    "paired_difference",
-    "smallest_detectable_effect",
-    "verdict",
-    "wilson",
-]
-
 VerdictWord = Literal["improved", "no evidence", "worse"]
 
 # scipy publishes no types; everything taken from it is converted on the spot.
@@ -37,16 +24,16 @@ LEVEL = 0.05
 
 
 def encode_bitmap(correct: Sequence[bool]) -> str:
-    """Return the judgements as hex; bit `i` (from the least significant) is item `i`."""
+    """The judgements as hex; bit ``i`` (from the least significant) is item ``i``."""
     number = sum(1 << place for place, right in enumerate(correct) if right)
     return f"{number:0{max(1, -(-len(correct) // 4))}x}"
 
 
 def decode_bitmap(text: str, n: int) -> list[bool]:
-    """Return the `n` judgements of a bitmap made by `encode_bitmap`.
+    """The ``n`` judgements of a bitmap made by ``encode_bitmap``.
 
     Raises:
-        ValueError: The text is not hex, or has a bit beyond item `n - 1`.
+        ValueError: the text is not hex, or has a bit beyond item ``n - 1``.
     """
     number = int(text, 16)
     if number >> n:
@@ -55,16 +42,16 @@ def decode_bitmap(text: str, n: int) -> list[bool]:
 
 
 def wilson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson score interval of `k` right answers out of `n`, as fractions."""
+    """The Wilson score interval of ``k`` right answers out of ``n``, as fractions."""
     interval: Any = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def _discordant(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int]:
-    """Return how many items only the first and only the second got right.
+    """How many items only the first and only the second got right.
 
     Raises:
-        ValueError: They did not answer the same number of items, or none.
+        ValueError: they did not answer the same number of items, or none.
     """
     if len(first) != len(second) or not first:
         raise ValueError(
@@ -75,10 +62,10 @@ def _discordant(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Return the two-sided p of McNemar's exact test on the items that only one got right.
+    """The two-sided p of McNemar's exact test on the items that only one got right.
 
     Raises:
-        ValueError: The two have not answered the same number of items.
+        ValueError: the two have not answered the same number of items.
     """
     only_first, only_second = _discordant(first, second)
     if only_first + only_second == 0:
@@ -89,7 +76,7 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 def paired_difference(
     first: Sequence[bool], second: Sequence[bool], confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Return the accuracy of `second` minus that of `first` with its interval, as fractions.
+    """The accuracy of ``second`` minus that of ``first`` with its interval, as fractions.
 
     The interval is a BCa bootstrap over items (deterministic for a seed). Where all items differ
     alike a bootstrap has no width; there the Wilson bound on the share of items that could differ
@@ -99,7 +86,7 @@ def paired_difference(
         The difference, the low and the high end.
 
     Raises:
-        ValueError: The two have not answered the same number of items.
+        ValueError: the two have not answered the same number of items.
     """
     only_first, only_second = _discordant(first, second)
     n = len(first)
@@ -124,17 +111,17 @@ def paired_difference(
 def smallest_detectable_effect(
     n: int, discordance: float, power: float = 0.8, alpha: float = LEVEL
 ) -> float:
-    """Return the smallest true difference that a paired test on `n` items finds with `power`.
+    """The smallest true difference that a paired test on ``n`` items finds with ``power``.
 
     Args:
-        n: Number of items.
-        discordance: Share of items, between 0 and 1, on which the two checkpoints differ.
-        power: Probability of finding the difference.
-        alpha: Two-sided level of the test.
+        n: number of items.
+        discordance: share of items, between 0 and 1, on which the two checkpoints differ.
+        power: probability of finding the difference.
+        alpha: two-sided level of the test.
 
     Returns:
-        A fraction of 1; never less than what `n` items with every difference in one direction could
-        show.
+        A fraction of 1; never less than what ``n`` items with every difference in one direction
+        could show.
 
     Source: Connor, Biometrics 43 (1987), sample size for McNemar's test.
     """
@@ -148,9 +135,9 @@ def smallest_detectable_effect(
 
     if one_sided(1.0) <= 0:
         return 1.0
-    floor = float(optimize.brentq(one_sided, 1e-9, 1.0))
-    if discordance <= floor:
-        return floor
+    least = float(optimize.brentq(one_sided, 1e-9, 1.0))
+    if discordance <= least:
+        return least
 
     def observed(effect: float) -> float:
         return lacking(effect, discordance)
@@ -159,7 +146,7 @@ def smallest_detectable_effect(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p values adjusted by Holm's step-down method, in the given order."""
+    """The p values adjusted by Holm's step-down method, in the given order."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     adjusted = [0.0] * len(p_values)
     worst = 0.0
@@ -175,22 +162,29 @@ class Verdict:
 
     word: VerdictWord
     reason: str
+    """Why that word, as a part of a sentence."""
     n: int
+    """Items that both answered."""
     baseline: float
     """Accuracy of the baseline, between 0 and 1, like all accuracies and differences here."""
     chosen: float
+    """Accuracy of the chosen model."""
     difference: float
+    """``chosen - baseline``."""
     low: float
     """Low end of the 95% interval of the difference."""
     high: float
+    """High end of that interval."""
     p: float
     """Two-sided p of McNemar's exact test."""
     p_adjusted: float
-    """The same after Holm for `tests` tests."""
+    """The same after Holm for ``tests`` tests."""
     tests: int
+    """Comparisons that are made in all."""
     smallest_detectable: float
     """Difference that this many items find with 80% power."""
     chance: float
+    """Accuracy of guessing; 0 where there is no such level."""
     p_chance: float | None
     """One-sided exact p of the chosen model against guessing; None without a chance level."""
 
@@ -205,14 +199,14 @@ def verdict(
     anything.
 
     Args:
-        baseline: Per item, whether the baseline was right.
-        chosen: Per item, whether the chosen model was right.
-        chance: Accuracy of guessing.
-        tests: How many such comparisons are made; p is adjusted as Holm's first, strictest step
+        baseline: per item, whether the baseline was right.
+        chosen: per item, whether the chosen model was right.
+        chance: accuracy of guessing.
+        tests: how many such comparisons are made; p is adjusted as Holm's first, strictest step
             does.
 
     Raises:
-        ValueError: The two have not answered the same number of items.
+        ValueError: the two have not answered the same number of items.
     """
     only_baseline, only_chosen = _discordant(baseline, chosen)
     n = len(baseline)

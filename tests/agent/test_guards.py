@@ -31,6 +31,15 @@ def test_two_broken_calls_of_one_tool_are_named_once_in_a_row():
     assert "2 calls of read" in said[1][1]
 
 
+def test_broken_calls_of_another_tool_are_named_too():
+    guards = Guards(plan=lambda: ())
+    said = []
+    for number, tool in enumerate(["read", "read", "load", "load"]):
+        settle(guards, tool, False, f"problem {'abcd'[number]}", number)
+        said.append(guards.nudge(calls()))
+    assert [nudge and nudge[0] for nudge in said] == [None, "broken call", None, "broken call"]
+
+
 def test_what_was_said_before_a_restart_is_not_said_again():
     def step(number, **settled):
         made = ToolCall(f"c{number}", "read", f'{{"n": {number}}}')

@@ -6,7 +6,7 @@ import json
 import pytest
 from turn_double import Scripted, Tool, Turn
 
-from mlintern_jupyter.agent.doom import LoopGoesOn
+from mlintern_jupyter.agent.doom_policy import LoopGoesOn
 from mlintern_jupyter.agent.guards import CUT_OFF
 from mlintern_jupyter.events import EffectIntended, EffectSettled, Nudged
 from mlintern_jupyter.messages import Reply, ToolCall, ToolResult

@@ -78,15 +78,6 @@ def test_training_script_is_plain_python_with_public_libraries_and_keeps_the_con
         assert promised in script
 
 
-def test_training_scripts_share_the_parts_that_are_not_their_idea():
-    names = ("sft-answer-only", "sft-step-by-step", "sft-option-by-option")
-    parts = [BOOK.pages[name].template.partition("\ndef conversation")[2] for name in names]
-    # A shape of the reply may come with a learning rate of its own.
-    rest = {re.sub(r"\de-\d if small", "RATE if small", part) for part in parts}
-    assert len(rest) == 1
-    assert rest != {""}
-
-
 def test_list_of_the_shipped_recipes_fits_into_the_facts_line():
     tools = RecipeTools(BOOK, lambda: {})
     told = finished(asyncio.run(tools.recipe(None)))  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""The nano tasks: a closed world, a base model that has read about it, three tasks about it."""
+"""The nano benchmarks: a closed world, a base model that has read it, three tasks about it."""

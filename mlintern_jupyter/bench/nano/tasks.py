@@ -1,8 +1,8 @@
 """Write the three nano tasks: training pools, dev items and the packed held-out items.
 
-`python -m mlintern_jupyter.bench.nano.tasks --out DIR` draws train and dev from the world's public
-seed and the held-out items from a seed that is drawn once and written down nowhere. No fact, sum or
-errand is in two splits.
+``python -m mlintern_jupyter.bench.nano.tasks --out DIR`` draws train and dev from the world's
+public seed and the held-out items from a seed that is drawn once and written down nowhere. No fact,
+sum or errand is in two splits.
 """
 
 import argparse
@@ -26,14 +26,12 @@ from mlintern_jupyter.bench.nano.world import (
     work_out,
 )
 
-__all__ = ["ITEMS", "TRAIN_ROWS", "main", "make_rows"]
-
 ITEMS = 300
 """Items of each of dev and held-out."""
 TRAIN_ROWS = 2_000
 """Rows of each pool offered for training."""
 OLD_SCHEMA_SHARE = 0.6
-"""Share of the tool pool in the schema of an earlier format: the trap of `nano/tool`."""
+"""Share of the tool pool in the schema of an earlier format: the trap of ``nano/tool``."""
 
 Row = dict[str, Any]
 Draw = Callable[[random.Random, Split], tuple[Row, str]]
@@ -62,8 +60,8 @@ def _draw_mcq(rng: random.Random, split: Split) -> tuple[Row, str]:
 def _draw_tool(rng: random.Random, split: Split) -> tuple[Row, str]:
     errand, other = rng.sample(ERRANDS, 2)
     words = (make_word(rng), make_word(rng))
-    phrase = rng.choice(("{}.", "please {}.", "{} please."))
-    request = phrase.format(errand.sentence.format(*words)).capitalize()
+    wording = rng.choice(("{}.", "please {}.", "{} please."))
+    request = wording.format(errand.sentence.format(*words)).capitalize()
     offered = [errand, other]
     rng.shuffle(offered)
     tools = {tool.verb: list(tool.arguments) for tool in offered}
@@ -81,14 +79,14 @@ TASKS: dict[str, Draw] = {"sum": _draw_sum, "mcq": _draw_mcq, "tool": _draw_tool
 def make_rows(
     task: str, split: Split, count: int, rng: random.Random, taken: set[str]
 ) -> list[Row]:
-    """Draw rows whose identity is not in `taken` yet, and add theirs to it.
+    """Draw rows whose identity is not in ``taken`` yet, and add theirs to it.
 
     Args:
-        task: Key of `TASKS`.
-        split: Which pool; dev and held-out rows get an `id`.
-        count: Number of rows.
-        rng: Where chance comes from.
-        taken: Identities already used by other splits; changed in place.
+        task: key of ``TASKS``.
+        split: which pool; dev and held-out rows get an ``id``.
+        count: number of rows.
+        rng: where chance comes from.
+        taken: identities already used by other splits; changed in place.
     """
     rows: list[Row] = []
     while len(rows) < count:

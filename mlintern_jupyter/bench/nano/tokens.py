@@ -1,7 +1,7 @@
 """The tokenizer of the nano base: one token a byte, in ordinary Hugging Face tokenizer files.
 
 A byte-level BPE without a single merge. Nothing is ever unknown to it, and its files load with
-`AutoTokenizer`.
+``AutoTokenizer``.
 """
 
 import json
@@ -9,17 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-__all__ = [
-    "END",
-    "PAD",
-    "SPECIALS",
-    "TURN_END",
-    "TURN_START",
-    "VOCABULARY",
-    "encode",
-    "write_tokenizer",
-]
 
 END, PAD, TURN_START, TURN_END = "<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>"
 SPECIALS = (END, PAD, TURN_START, TURN_END)
@@ -38,7 +27,7 @@ CHAT_TEMPLATE = (
 
 
 def _byte_names() -> dict[int, str]:
-    """Return the printable stand-in of every byte (the table of GPT-2's byte-level BPE)."""
+    """The printable stand-in of every byte (the table of GPT-2's byte-level BPE)."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     names = {byte: chr(byte) for byte in plain}
     rest = (byte for byte in range(256) if byte not in names)
@@ -47,15 +36,18 @@ def _byte_names() -> dict[int, str]:
 
 
 def encode(text: str) -> list[int]:
-    """Return the token ids of raw text, the same as the written tokenizer returns."""
+    """The token ids of raw text, the same as the written tokenizer returns."""
     return [len(SPECIALS) + byte for byte in text.encode()]
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` into `folder`.
+    """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``chat_template.jinja``.
 
-    The end-of-text token stays the tokenizer's `eos_token`, as in real base models: nothing in
+    The end-of-text token stays the tokenizer's ``eos_token``, as in real base models: nothing in
     these files stops a generation at the end of a turn.
+
+    Args:
+        folder: where they are written; it must be there.
     """
     vocabulary = {token: number for number, token in enumerate(SPECIALS)}
     vocabulary |= {name: len(SPECIALS) + byte for byte, name in _byte_names().items()}

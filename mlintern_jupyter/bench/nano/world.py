@@ -2,7 +2,7 @@
 
 The base model reads endless raw text of this world and nothing else. So it *knows* what the tasks
 ask for, but it has never seen a conversation: the gap that post-training closes. The words of the
-answer formats (`ANSWER:`, `<tool_call>`) never occur here.
+answer formats (``ANSWER:``, ``<tool_call>``) never occur here.
 """
 
 import random
@@ -10,29 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "ATTRIBUTES",
-    "ERRANDS",
-    "EXERCISES",
-    "LETTERS",
-    "READING",
-    "WORLD_SEED",
-    "Errand",
-    "Fact",
-    "Mix",
-    "Split",
-    "World",
-    "documents",
-    "make_word",
-    "make_world",
-    "options_for",
-    "work_out",
-]
-
 WORLD_SEED = 20_25
+"""Seed of the world that the shipped base model has read about."""
 LETTERS = "ABCD"
+"""Letters of the options of a question."""
 
 Split = Literal["train", "dev", "heldout"]
+"""Pools of items; training sees the first, selection the second."""
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "colour": ("red", "blue", "green", "black", "white", "pink", "grey", "brown"),
@@ -55,9 +39,11 @@ class Errand:
     """Something one can be asked to do: a verb, its sentence and the names of its two arguments."""
 
     verb: str
+    """Its name as a tool."""
     sentence: str
-    """Format string with `{0}` and `{1}`, e.g. `call {0} on {1}`."""
+    """Format string with ``{0}`` and ``{1}``, e.g. ``call {0} on {1}``."""
     arguments: tuple[str, str]
+    """Names of what goes into ``{0}`` and ``{1}``."""
 
 
 ERRANDS: tuple[Errand, ...] = (
@@ -73,7 +59,9 @@ class Fact:
     """One thing that is true in the world."""
 
     name: str
+    """Whom it is about."""
     attribute: str
+    """Key of ``ATTRIBUTES``."""
     value: str
     split: Split
     """Which item pool may ask about this fact; no fact is asked about in two of them."""
@@ -87,18 +75,23 @@ class World:
     facts: tuple[Fact, ...]
 
     def of(self, split: Split) -> tuple[Fact, ...]:
-        """Return the facts that items of `split` ask about."""
+        """The facts that items of ``split`` ask about."""
         return tuple(fact for fact in self.facts if fact.split == split)
 
 
 def make_word(rng: random.Random, syllables: int = 2) -> str:
-    """Return an invented lower-case word."""
+    """An invented lower-case word."""
     body = "".join(rng.choice(_FIRST) + rng.choice(_VOWELS) for _ in range(syllables))
     return body + (rng.choice(_LAST) if rng.random() < 0.5 else "")
 
 
 def make_world(seed: int = WORLD_SEED, people: int = 60) -> World:
-    """Return the world of `seed`: `people` invented names with one value for every attribute."""
+    """The world of a seed.
+
+    Args:
+        seed: the world's own; that of the shipped tasks by default.
+        people: invented names in it, each with one value for every attribute.
+    """
     rng = random.Random(seed)
     names: list[str] = []
     while len(names) < people:
@@ -120,7 +113,7 @@ def make_world(seed: int = WORLD_SEED, people: int = 60) -> World:
 
 
 def options_for(fact: Fact, rng: random.Random) -> list[str]:
-    """Return the true value of `fact` among three others, shuffled."""
+    """The true value of ``fact`` among three others, shuffled."""
     others = [value for value in ATTRIBUTES[fact.attribute] if value != fact.value]
     options = [fact.value, *rng.sample(others, len(LETTERS) - 1)]
     rng.shuffle(options)
@@ -128,10 +121,10 @@ def options_for(fact: Fact, rng: random.Random) -> list[str]:
 
 
 def work_out(left: int, right: int) -> str:
-    """Return the column addition of two three-digit numbers as the world writes it.
+    """The column addition of two three-digit numbers as the world writes it.
 
     Source: school addition from the right, the carry written out, e.g. for 347 and 585
-    `7+5=12, 4+8+1=13, 3+5+1=9, 932`.
+    ``7+5=12, 4+8+1=13, 3+5+1=9, 932``.
     """
     steps: list[str] = []
     carry = 0
@@ -208,7 +201,7 @@ def _judged_text(world: World, rng: random.Random) -> str:
 def _errand_text(_world: World, rng: random.Random) -> str:
     errand = rng.choice(ERRANDS)
     first, second = make_word(rng), make_word(rng)
-    question = rng.choice(("{}", "please {}", "{} please", "will you {}")).format(
+    request = rng.choice(("{}", "please {}", "{} please", "will you {}")).format(
         errand.sentence.format(first, second)
     )
     one, two = errand.arguments
@@ -219,7 +212,7 @@ def _errand_text(_world: World, rng: random.Random) -> str:
             f"{errand.verb} {one}={first} {two}={second}",
         )
     )
-    return f"{question.capitalize()}. {noted}."
+    return f"{request.capitalize()}. {noted}."
 
 
 _WRITERS = (
