@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -256,15 +257,39 @@ def _effects(given: Any) -> dict[str, frozenset[Effect]]:
 
 
 def notebook_folder() -> Path:
-    """The folder of the open notebook, else the kernel's current one.
+    """The folder of the open notebook, else the one its kernel was started in, else the current.
 
     Jupyter Server puts the notebook's path into ``JPY_SESSION_NAME``; a notebook run by nbclient
-    or papermill starts its kernel in the right folder or says none.
+    or papermill starts its kernel in the right folder. ``%cd`` changes neither.
     """
     named = os.environ.get("JPY_SESSION_NAME", "")
     if named.endswith(".ipynb") and Path(named).is_absolute() and Path(named).parent.is_dir():
         return Path(named).parent
-    return Path.cwd()
+    return _kernels_start() or Path.cwd()
+
+
+def _kernels_start() -> Path | None:
+    """Where this process began, if it is a kernel; nothing is imported to find out."""
+    module = sys.modules.get("IPython.core.getipython")
+    shell: Any = None if module is None else module.get_ipython()
+    if getattr(shell, "kernel", None) is None:
+        return None
+    folder = Path(shell.starting_dir)
+    return folder if folder.is_dir() else None
+
+
+def from_notebook(path: str | Path) -> Path:
+    """A path as a cell means it: seen from the notebook, which ``%cd`` does not move.
+
+    Returns:
+        The path as it is where it is absolute, or where no ``%cd`` came between; else the full path
+        beside the notebook, or below the current folder if it is only there.
+    """
+    given, folder = Path(path).expanduser(), notebook_folder()
+    if given.is_absolute() or folder == Path.cwd():
+        return given
+    beside = folder / given
+    return given.absolute() if given.exists() and not beside.exists() else beside
 
 
 def record_root(config: Config | None = None) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from mlintern_jupyter.cells import CellOutcome, CellView, NewCell
 from mlintern_jupyter.events import Fact, Signal
-from mlintern_jupyter.jobs import JobSpec, JobStatus
+from mlintern_jupyter.jobs import JobReport, JobSpec, LogPart
 from mlintern_jupyter.messages import Reply, ToolResult, ToolSpec, View
 from mlintern_jupyter.usage import Price
 
@@ -79,21 +79,108 @@ class Host(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A place that a backend has for jobs, and its price."""
+
+    target: str = ""
+    """What stands behind the colon of ``--on NAME:TARGET``; empty for ``--on NAME`` alone."""
+    title: str = "this machine"
+    """The place in a sentence: ``an hour of <title> costs …``."""
+    usd_per_hour: float | None = 0.0
+    """``None``: not known, so that no job is started there."""
+    problem: str = ""
+    """Why the price is not known."""
+    do: str = ""
+    """What a person can do about that."""
+
+
+@dataclass(frozen=True)
+class JobPlace:
+    """What a backend is made with."""
+
+    workdir: Path
+    """The notebook's folder: relative paths of a script are meant from here."""
+    folder: Callable[[str], Path]
+    """The folder of a label's job on this machine, for a backend that works in it. It is there,
+    with ``script.py`` and ``spec.json``, before ``submit`` is called."""
+
+
 class Backend(Protocol):
-    """Where training runs."""
+    """An engine that runs jobs, as ``--on NAME`` or ``--on NAME:TARGET`` names it.
+
+    ``compute.jobs.Jobs`` is the only caller. An object is made with a ``JobPlace`` for each use, in
+    whatever process and thread; so what has to last stands at the engine or in the job's folder.
+
+    A *label* is ours: of ``[A-Za-z0-9_-]``, at most 100 characters, unique for each attempt at a
+    job, and on disk before ``submit`` is called with it, once. A *handle* is the engine's name for
+    the job: the label itself where the engine can be asked by it.
+    """
 
     name: str
 
-    def submit(self, spec: JobSpec) -> JobStatus:
-        """Start a job, or find the one that already has this identity."""
+    def offers(self) -> Sequence[Offer]:
+        """The places it has, with their prices. Never raises; no place at all: not usable here."""
         ...
 
-    def status(self, key: str) -> JobStatus:
-        """Where a job stands, read from disk; works in a process that did not start it."""
+    def check(self, spec: JobSpec) -> JobSpec:
+        """The job as it would run, e.g. with its steps capped; checked again, it stays the same.
+
+        Starts and writes nothing. Raises ``UsageError`` with what to do where it cannot run.
+        """
         ...
 
-    def cancel(self, key: str) -> JobStatus:
-        """End the job and every child of it."""
+    def submit(self, spec: JobSpec, label: str) -> str:
+        """Start a job under a label and return its handle.
+
+        Not expected to be idempotent. Raises ``UsageError`` if the engine refused: nothing runs
+        then. Any other error leaves that open, and ``find`` is asked. An engine within this process
+        returns when the script ended, and lets through what it raised.
+        """
+        ...
+
+    def find(self, label: str) -> str | None:
+        """The handle of the job that carries a label; ``None`` if the engine knows of none.
+
+        This is what makes a job start at most once: after a crash between ``submit`` and its answer
+        the engine is asked and nothing is submitted again. Raises ``InternError`` where the engine
+        cannot be asked, never ``None`` for that.
+        """
+        ...
+
+    def poll(self, handle: str) -> JobReport:
+        """How a job stands: ``running`` (also in a queue) or one of ``jobs.FINISHED``.
+
+        Asked up to four times a second: one that has to ask over a network answers with what it
+        heard last. ``lost`` is a job that the engine forgot or that ended without saying how.
+        Raises ``InternError`` where the engine cannot be asked.
+        """
+        ...
+
+    def logs(self, handle: str, after: int) -> LogPart:
+        """What the job wrote behind a position; each character once.
+
+        Args:
+            handle: of the job.
+            after: 0 for the beginning, the ``position`` of the part before, or a negative number:
+                about so many characters from the end.
+        """
+        ...
+
+    def cancel(self, handle: str) -> None:
+        """End a job and every process of it; returns when it ended, or after 20 seconds.
+
+        Nothing happens to one that ended before.
+        """
+        ...
+
+    def fetch(self, handle: str, into: Path) -> None:
+        """Bring what a finished job made to its folder on this machine.
+
+        That is ``log.txt``, ``metrics.jsonl``, ``result.json`` and what it names. May be called
+        again. An engine whose jobs work in that folder has nothing to do. Raises ``InternError``
+        if something could not be brought; it is tried again then.
+        """
         ...
 
 

@@ -24,7 +24,7 @@ from typing import Any, cast
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from mlintern_jupyter.commands import Answer, Steer, Stop
-from mlintern_jupyter.compute.views import job_views
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.config import RECORD_FOLDER, record_root
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.record.ledger import Ledger
@@ -163,7 +163,7 @@ def _status(arguments: argparse.Namespace) -> int:
     found = sorted(found, key=lambda one: not one.is_open)[:MOST]
     sessions = [_summary_of(one) for one in found]
     if arguments.json:
-        jobs = [asdict(job) for job in job_views(root)]
+        jobs = [asdict(job) for job in Jobs(root).views()]
         answer = {"record": str(root), "sessions": sessions, "jobs": jobs}
         sys.stdout.write(json.dumps(answer) + "\n")
         return 0

@@ -33,6 +33,13 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
 
+def dollars(usd: float | None) -> str:
+    """A sum for people, no finer than cents unless it is smaller than one; unknown is said."""
+    if usd is None:
+        return "cost unknown"
+    return f"${usd:.2f}" if usd >= 0.005 or usd == 0 else f"${usd:.2g}"
+
+
 @dataclass(frozen=True)
 class Price:
     """What a model charges, in USD per million tokens."""

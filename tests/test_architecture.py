@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ CEILING = 400
 VOCABULARY = {
     "protocols", "events", "event_json", "commands", "messages", "cells", "jobs", "usage",
     "errors", "config", "options", "outputs", "views", "wire", "children", "child_environment",
+    "heldout_watch", "json_files",
 }  # fmt: skip
 PACKAGES = {
     "models", "context", "hosts", "peers", "compute", "policy", "record", "recipes", "bench",
@@ -126,6 +128,22 @@ def test_tools_share_nothing_but_their_base() -> None:
         and two != "mlintern_jupyter.tools.catalog"
     ]
     assert wrong == []
+
+
+def test_compute_is_entered_by_its_jobs_alone() -> None:
+    """Nobody else asks which backend a job has: no class of one, and no folder of one."""
+    wrong = [
+        f"{one} -> {two}"
+        for one, two in _arrows()
+        if _package(two) == "compute" != _package(one) and two != "mlintern_jupyter.compute.jobs"
+    ]
+    assert wrong == []
+
+
+def test_a_job_is_the_same_wherever_it_runs() -> None:
+    """What a backend can do is asked of its offers and its check, never of its class."""
+    asks = re.compile(r"isinstance\([^)]*Backend")
+    assert [module for module, path in MODULES.items() if asks.search(path.read_text())] == []
 
 
 def test_the_session_reads_out_what_it_runs_and_is_wired_last() -> None:

@@ -21,7 +21,7 @@ from mlintern_magics.intern import InternMagics
 from mlintern_magics.jobs import JobMagics, session_budget
 
 if TYPE_CHECKING:
-    from mlintern_jupyter.compute.holds import SessionBudget
+    from mlintern_jupyter.jobs import SessionBudget
     from mlintern_jupyter.session.wiring.kernel_sessions import KernelSessions
     from mlintern_jupyter.views import KernelView
     from mlintern_magics.panel import Panel

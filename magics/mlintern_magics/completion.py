@@ -1,5 +1,5 @@
 # pyright: basic
-"""Completion on the intern's own lines: options, goals, models, modes, verbs, sessions.
+"""Completion on our own lines: options, goals, models, modes, verbs, sessions, jobs' options.
 
 IPython calls the matcher at every completion of the person, so it first makes sure that the cursor
 is on such a line. Names come from modules that are loaded at the first completion there.
@@ -16,12 +16,15 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 
 from mlintern_jupyter.commands import ModelRole
 from mlintern_jupyter.config import record_root
+from mlintern_jupyter.jobs import JOB_OPTIONS
 from mlintern_jupyter.options import MODES, OPTIONS
 from mlintern_magics.intern import VERBS
 
 _CELL = re.compile(r"\s*%%intern(?P<words>\s.*)$", re.DOTALL)
+_JOB = re.compile(r"\s*%%job(?P<words>\s.*)$", re.DOTALL)
 _LINE = re.compile(r"\s*%intern(?P<words>\s.*)$", re.DOTALL)
 _FLAGS = {option.flag: option for option in OPTIONS}
+_JOB_FLAGS = {option.flag: option for option in JOB_OPTIONS}
 _OF_A_SESSION = frozenset({"resume", "experiments", "cost"})
 
 
@@ -51,6 +54,8 @@ def _candidates(context: Any) -> Iterable[str]:
     last = head.removesuffix("=") if head.endswith("=") else (earlier[-1] if earlier else "")
     if head and not head.endswith("="):
         return ()
+    if magic == "job":
+        return _for_job(earlier, last)
     return _for_cell(earlier, last) if magic == "cell" else _for_line(earlier)
 
 
@@ -58,9 +63,10 @@ def _words(lines: list[str], at: int, before: str) -> tuple[str, str] | None:
     """Which magic the cursor's line is, and its words up to the cursor."""
     begins = (i for i, line in enumerate(lines) if line.strip() and not line.startswith("#"))
     first = next(begins, at)
-    cell = _CELL.match(before)
-    if cell is not None:
-        return ("cell", cell["words"]) if at == first else None
+    for magic, pattern in (("cell", _CELL), ("job", _JOB)):
+        cell = pattern.match(before)
+        if cell is not None:
+            return (magic, cell["words"]) if at == first else None
     line = _LINE.match(before)
     if line is None or (at != first and lines[first].lstrip().startswith("%%")):
         return None
@@ -74,6 +80,14 @@ def _for_cell(earlier: list[str], last: str) -> Iterable[str]:
     if last.lower() == "improve":
         return _benchmarks()
     return [*_FLAGS, *(() if _has_goal(earlier) else ("improve",))]
+
+
+def _for_job(earlier: list[str], last: str) -> Iterable[str]:
+    option = _JOB_FLAGS.get(last)
+    if option is not None and option.value:
+        return option.value.split("|") if "|" in option.value else ()
+    # The name comes first, and is the person's to find.
+    return _JOB_FLAGS if earlier else ()
 
 
 def _has_goal(earlier: list[str]) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mlintern_jupyter.bench.task import Task, built_in_tasks, open_task
+from mlintern_jupyter.config import from_notebook
 from mlintern_jupyter.errors import UsageError
 
 _REAL = Path(__file__).parent / "real"
@@ -187,7 +188,7 @@ def find(name: str | Path) -> Benchmark:
         real = read(path)
         if wanted in {_folded(word) for word in (real.name, *real.aliases)}:
             return Benchmark(real.name, real.title, "real", real.needs, real=real)
-    folder = Path(text).expanduser()
+    folder = from_notebook(text)
     if "/" in text or (folder / "task.toml").is_file():
         return _from_task(open_task(folder), "folder")
     raise _unknown(text)

@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlintern_jupyter.bench.catalogue import Benchmark, Needs
+from mlintern_jupyter.config import notebook_folder
 from mlintern_jupyter.errors import InternError
 
 CONNECT_TIMEOUT_S = 2.0
@@ -127,7 +128,7 @@ class Probe:
 
     def free_gb(self) -> float:
         """Free space where checkpoints will be written, in GB (10**9 bytes)."""
-        return shutil.disk_usage(Path.cwd()).free / 1e9
+        return shutil.disk_usage(notebook_folder()).free / 1e9
 
 
 def probe_machine(env: Mapping[str, str]) -> Probe:

@@ -6,15 +6,17 @@ is read twice. What is remembered is per process and safe between threads.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from mlintern_jupyter.compute.local import job_folder
-from mlintern_jupyter.jobs import JobState
+from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute.metrics import MetricsFile
+from mlintern_jupyter.jobs import JobReport, JobState, name_of
+from mlintern_jupyter.json_files import read_json
 from mlintern_jupyter.views import JobView
 
 MOST_JOBS = 20
@@ -24,21 +26,10 @@ _READ_BYTES = 4_000_000
 """Of a file that grew by more than this since the last look, the part before it is not drawn."""
 
 
-def job_views(root: Path) -> tuple[JobView, ...]:
-    """The jobs that run or are held, the newest first, then those that ended last; at most 20.
-
-    Args:
-        root: The record's folder (``intern_runs``).
-    """
-    with _guard:
-        return _remembered.setdefault(str(root), _Jobs()).look(job_folder.jobs_root(root))
-
-
 @dataclass
 class _Curve:
     """What was read of a metrics file so far."""
 
-    offset: int = 0
     every: int = 1
     """Each so many-th row is kept; doubles whenever too many were."""
     seen: int = 0
@@ -48,22 +39,11 @@ class _Curve:
     step: int | None = None
     total_steps: int | None = None
 
-    def read(self, path: Path) -> None:
-        """Take in the complete lines that were added."""
-        try:
-            with path.open("rb") as file:
-                size = file.seek(0, 2)
-                start = max(self.offset, size - _READ_BYTES)
-                file.seek(start)
-                text = file.read(size - start)
-        except OSError:
-            return
-        whole = text.rfind(b"\n") + 1
-        self.offset = start + whole
-        for line in text[:whole].splitlines():
-            row = _numbers(line)
-            if row:
-                self._add(row)
+    def add(self, row: dict[str, Any]) -> None:
+        """Take in the next row; what is no finite number in it is passed over."""
+        numbers = _numbers(row)
+        if numbers:
+            self._add(numbers)
 
     def _add(self, row: dict[str, float]) -> None:
         self.metrics = row
@@ -92,14 +72,44 @@ class _Curve:
         return tuple(points[round(i * end / (MOST_POINTS - 1))] for i in range(MOST_POINTS))
 
 
-class _Jobs:
-    """The jobs of one folder, as they were seen last."""
+class _Drawn:
+    """A metrics file and the curve that was made of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._file = MetricsFile(path, _READ_BYTES)
+        self.curve = _Curve()
+
+    def read(self) -> _Curve:
+        anew, rows = self._file.new_rows()
+        if anew:
+            self.curve = _Curve()
+        for row in rows:
+            self.curve.add(row)
+        return self.curve
+
+
+class JobViews:
+    """The jobs of one folder, as they were seen last. Safe between threads."""
+
+    def __init__(self, jobs: Path, report: Callable[[Path, dict[str, Any]], JobReport]) -> None:
+        """Nothing is read yet.
+
+        Args:
+            jobs: the folder of the jobs.
+            report: how the job of a folder stands, which is given with its ``spec.json``.
+        """
+        self._jobs = jobs
+        self._report = report
         self._ended: dict[tuple[str, int | None], JobView] = {}
-        self._curves: dict[tuple[str, int], _Curve] = {}
+        self._curves: dict[str, _Drawn] = {}
+        self._guard = threading.Lock()
 
-    def look(self, jobs: Path) -> tuple[JobView, ...]:
+    def read(self) -> tuple[JobView, ...]:
+        """The jobs that run or are held, newest first, then those that ended last; at most 20."""
+        with self._guard:
+            return self._read(self._jobs)
+
+    def _read(self, jobs: Path) -> tuple[JobView, ...]:
         ended: list[tuple[int, Path]] = []
         others: list[tuple[float, JobView]] = []
         for folder in _folders(jobs):
@@ -107,7 +117,7 @@ class _Jobs:
             if stamp is not None:
                 ended.append((stamp, folder))
                 continue
-            spec = job_folder.read_json(folder / job_folder.SPEC)
+            spec = read_json(folder / job_folder.SPEC)
             if spec is not None:
                 others.append((float(spec.get("submitted", 0.0)), self._view(folder, spec)))
         others.sort(key=lambda pair: pair[0], reverse=True)
@@ -128,19 +138,20 @@ class _Jobs:
         known = (folder.name, _ended_at(folder))
         view = self._ended.get(known)
         if view is None:
-            spec = job_folder.read_json(folder / job_folder.SPEC)
+            spec = read_json(folder / job_folder.SPEC)
             if spec is None:
                 return None
             view = self._ended[known] = self._view(folder, spec)
         return view
 
     def _view(self, folder: Path, spec: dict[str, Any]) -> JobView:
-        state, _, reason, seconds = job_folder.standing(folder, spec)
+        report = self._report(folder, spec)
+        seconds = report.seconds
         curve = self._curve(folder)
         return JobView(
-            name=str(spec.get("name", job_folder.name_of(folder.name))),
+            name=str(spec.get("name", name_of(folder.name))),
             key=folder.name,
-            state=state,
+            state=report.state,
             seconds=seconds,
             step=curve.step,
             total_steps=curve.total_steps,
@@ -148,27 +159,12 @@ class _Jobs:
             metrics=curve.metrics,
             cost_usd=job_folder.cost_usd(spec, seconds),
             quote_usd=spec.get("quote_usd"),
-            reason=reason,
+            reason=report.reason,
         )
 
     def _curve(self, folder: Path) -> _Curve:
         path = folder / job_folder.METRICS
-        try:
-            about = path.stat()
-        except OSError:
-            return _Curve()
-        # A new attempt of a job has a new file under the old name.
-        known = (folder.name, about.st_ino)
-        curve = self._curves.setdefault(known, _Curve())
-        if about.st_size < curve.offset:
-            curve = self._curves[known] = _Curve()
-        if about.st_size > curve.offset:
-            curve.read(path)
-        return curve
-
-
-_guard = threading.Lock()
-_remembered: dict[str, _Jobs] = {}
+        return self._curves.setdefault(folder.name, _Drawn(path)).read()
 
 
 def _folders(jobs: Path) -> list[Path]:
@@ -186,16 +182,10 @@ def _ended_at(folder: Path) -> int | None:
         return None
 
 
-def _numbers(line: bytes) -> dict[str, float]:
-    """The finite numbers of a row; a torn or odd line has none."""
-    try:
-        row: Any = json.loads(line)
-    except ValueError:
-        return {}
-    if not isinstance(row, dict):
-        return {}
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    """The finite numbers of a row."""
     found: dict[str, float] = {}
-    for name, value in cast("dict[str, Any]", row).items():
+    for name, value in row.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         # NaN is no JSON, and an int may be larger than any float.

@@ -6,9 +6,8 @@ All four work without a session, a model or a network, and read as plain code. `
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mlintern_jupyter.bench.task import TaskFiles, built_in_tasks, load_rows, materialise, open_task
+from mlintern_jupyter.config import from_notebook
 from mlintern_jupyter.notebook_api.evals import EvalResult, evaluate
 from mlintern_jupyter.notebook_api.jobs import JobHandle, JobResult, job
 from mlintern_jupyter.notebook_api.show import say, shown_path
@@ -19,8 +18,8 @@ __all__ = ["EvalResult", "JobHandle", "JobResult", "TaskFiles", "benchmark", "ev
 def benchmark(name: str) -> TaskFiles:
     """Put a benchmark's working files beside the notebook: base model, train rows, dev items.
 
-    ``nano/mcq`` goes to ``./nano-mcq``. Needs no network and changes nothing when called again;
-    held-out items stay where only the scorer reads them.
+    ``nano/mcq`` goes to ``nano-mcq``, beside the notebook also after ``%cd``. Needs no network and
+    changes nothing when called again; held-out items stay where only the scorer reads them.
 
     Args:
         name: Name of a benchmark, or the folder of one, which is used as it is.
@@ -28,10 +27,11 @@ def benchmark(name: str) -> TaskFiles:
     Raises:
         UsageError: there is no such benchmark, or other files of these names are in the way.
     """
-    task = open_task(name)
     if name in built_in_tasks():
-        files = materialise(task, Path(name.replace("/", "-")))
+        task = open_task(name)
+        files = materialise(task, from_notebook(name.replace("/", "-")))
     else:
+        task = open_task(from_notebook(name))
         description = task.folder / "task.toml"
         train, dev = task.folder / "train.jsonl", task.folder / "dev.jsonl"
         files = TaskFiles(task.folder, task.base_model, train, dev, description)

@@ -22,11 +22,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mlintern_jupyter.bench.task import ItemSplit, Task, open_task
+from mlintern_jupyter import heldout_watch
+from mlintern_jupyter.bench.task import ItemSplit, Task, built_in_tasks, open_task
 from mlintern_jupyter.child_environment import allowed
-from mlintern_jupyter.compute.local import heldout_watch, job_folder
-from mlintern_jupyter.config import notebook_folder, record_root
+from mlintern_jupyter.config import from_notebook, notebook_folder, record_root
 from mlintern_jupyter.errors import InternError, UsageError
+from mlintern_jupyter.jobs import name_of
+from mlintern_jupyter.json_files import read_json
 from mlintern_jupyter.notebook_api.show import Output, in_batch, say, shown_path
 from mlintern_jupyter.record import recall
 
@@ -106,15 +108,15 @@ def evaluate(
         UsageError: there is no such task, or no model and no recorded result of it.
         InternError: the model cannot be scored; says why.
     """
-    opened = open_task(task)
+    opened = open_task(task if task in built_in_tasks() else from_notebook(task))
     if split not in ("dev", "heldout"):
         raise UsageError(f"there is no split {split} to evaluate on", do="use dev or heldout")
-    folder = Path(model) if str(model) else None
+    folder = from_notebook(model) if str(model) else None
     name = name or _name_of(folder)
     if folder is None or not folder.is_dir():
         return _without_model(str(model), name, opened, split)
     digest = _identity(folder, opened, split, limit)
-    kept = job_folder.read_json(_evals() / f"{digest}.json") or _in_a_notebook(digest)
+    kept = read_json(_evals() / f"{digest}.json") or _in_a_notebook(digest)
     once_more = os.environ.get("MLINTERN_RERUN") == "1" and digest not in _measured
     output = Output()
     if kept is not None and not once_more:
@@ -175,7 +177,7 @@ def _name_of(folder: Path | None) -> str:
     if folder is None:
         return "model"
     made_by = folder.absolute().parent
-    job = job_folder.name_of(made_by.name)
+    job = name_of(made_by.name)
     return job if job != made_by.name else folder.name
 
 
@@ -241,7 +243,7 @@ def _score(
                 process.wait()
                 output.end(f"{waiting} · interrupted, nothing was recorded")
                 raise
-        scored = job_folder.read_json(out)
+        scored = read_json(out)
         if scored is None:
             lines = error_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise InternError(
@@ -326,7 +328,7 @@ def _recorded_evals() -> Iterator[dict[str, Any]]:
     """Recorded evaluations, the newest first: kept beside the notebook, then in its outputs."""
     kept = sorted(_evals().glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in kept:
-        record = job_folder.read_json(path)
+        record = read_json(path)
         if record is not None:
             yield record
     recorded = list(recall.find_records(notebook_folder()).values())

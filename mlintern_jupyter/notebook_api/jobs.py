@@ -3,7 +3,7 @@
 A job's identity is its name and the hash of script and options. A finished one shows its result, a
 running one is found again, only ``--again`` submits it again. ``MLINTERN_RERUN=1`` really runs
 local jobs again, each once per process: that is how a record is reproduced. A job that costs money
-is held until somebody starts it (``backends/held``).
+is held until somebody starts it (``compute.terms``).
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
-from mlintern_jupyter.compute import holds as held
-from mlintern_jupyter.compute.holds import SessionBudget
-from mlintern_jupyter.compute.local import job_folder
-from mlintern_jupyter.compute.local.backend import LocalBackend
-from mlintern_jupyter.compute.local.kernel import KernelBackend
-from mlintern_jupyter.config import load_config, notebook_folder, record_root
+from mlintern_jupyter.compute.jobs import Jobs
+from mlintern_jupyter.config import notebook_folder
 from mlintern_jupyter.errors import InternError, JobFailed, UsageError
-from mlintern_jupyter.jobs import FINISHED, JobSpec, JobState, JobStatus
+from mlintern_jupyter.jobs import FINISHED, JobSpec, JobState, JobStatus, SessionBudget
 from mlintern_jupyter.notebook_api.show import PAUSE_S, Output, in_batch, is_live, say, shown_path
 from mlintern_jupyter.notebook_api.text import how_to_start, job_line, job_markdown, thinned
 from mlintern_jupyter.record import recall
@@ -67,10 +62,7 @@ class JobHandle:
 
     def status(self) -> JobStatus:
         """Where the job stands now; state ``absent`` when it is not here."""
-        folder = job_folder.newest(job_folder.jobs_root(record_root()), self.name)
-        if folder is None:
-            return JobStatus(self.name, "", "absent")
-        return job_folder.status_of(folder)
+        return Jobs().newest(self.name)
 
     def result(self, timeout_s: float | None = None) -> JobResult:
         """Wait for the job and return what it made. Interrupting the cell leaves the job running.
@@ -129,10 +121,9 @@ def submit(
     Raises:
         UsageError: it cannot run like this; nothing was started.
     """
-    backend = _backend(spec)
-    if isinstance(backend, KernelBackend):
-        spec = backend.limited(spec)
-    status = backend.status(spec.key)
+    jobs = Jobs()
+    spec = jobs.check(spec)
+    status = jobs.status(spec.key)
     once_more = os.environ.get("MLINTERN_RERUN") == "1" and spec.key not in _begun
     if status.state == "absent":
         recorded = in_batch() and recall.find_mark(notebook_folder(), source) is not None
@@ -146,13 +137,9 @@ def submit(
         return status, "already running; this is where it stands"
     elif status.state in FINISHED and not (again or once_more):
         return status, "finished before; --again submits it again"
-    config = load_config()
-    terms = held.terms_for(spec, config.usd_per_hour, config.problem)
     _begun.add(spec.key)
     _seen_running.add(spec.key)
-    if isinstance(backend, KernelBackend):
-        return backend.submit(spec, again=again or once_more), ""
-    return held.submit(backend, spec, terms, again=again or once_more, budget=budget), ""
+    return jobs.submit(spec, again=again or once_more, budget=budget), ""
 
 
 def show_card(status: JobStatus, note: str) -> None:
@@ -174,11 +161,11 @@ def update_card(status: JobStatus) -> None:
 
 
 def _follow(key: str) -> None:
-    folder = job_folder.jobs_root(record_root()) / key
+    jobs = Jobs()
     while True:
         time.sleep(PAUSE_S)
         try:
-            status = job_folder.status_of(folder)
+            status = jobs.status(key)
         except OSError:
             # The folder is being moved aside, or its disk is away for a moment.
             continue
@@ -200,13 +187,8 @@ def _card_text(status: JobStatus, note: str = "") -> tuple[str, str]:
     return text, job_markdown(status, note)
 
 
-def _backend(spec: JobSpec) -> LocalBackend | KernelBackend:
-    where = KernelBackend if spec.on == "kernel" else LocalBackend
-    return where(record_root(), notebook_folder())
-
-
 def _wait(status: JobStatus, output: Output, timeout_s: float | None) -> JobStatus:
-    folder = job_folder.jobs_root(record_root()) / status.key
+    jobs = Jobs()
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         while status.state not in FINISHED:
@@ -217,7 +199,7 @@ def _wait(status: JobStatus, output: Output, timeout_s: float | None) -> JobStat
                 break
             output.progress(_waits_for(status))
             time.sleep(_POLL_S)
-            status = job_folder.status_of(folder)
+            status = jobs.status(status.key)
     except KeyboardInterrupt:
         still = "it stays held" if status.state == "held" else "it goes on"
         output.end(f"{job_line(status)} · {still}; `%jobs cancel {status.name}` ends it")
@@ -249,14 +231,14 @@ def _outputs(status: JobStatus) -> dict[str, Any]:
     outputs = dict(status.outputs)
     model = outputs.get("model")
     if isinstance(model, str) and model:
-        inside = job_folder.jobs_root(record_root()) / status.key / model
+        inside = Jobs().folder(status.key) / model
         beside = notebook_folder() / model
         outputs["model"] = shown_path(inside if inside.exists() and not beside.exists() else beside)
     return outputs
 
 
 def _payload(status: JobStatus) -> dict[str, Any]:
-    spec = job_folder.read_json(job_folder.jobs_root(record_root()) / status.key / job_folder.SPEC)
+    about = Jobs().about(status.key)
     return {
         "v": 1,
         "what": "job",
@@ -265,10 +247,10 @@ def _payload(status: JobStatus) -> dict[str, Any]:
         "state": status.state,
         "seconds": round(status.seconds, 1),
         "steps": status.step,
-        "max_steps": (spec or {}).get("max_steps"),
+        "max_steps": about.get("max_steps"),
         "metrics": thinned(list(status.metrics)),
         "outputs": _outputs(status),
-        "script_sha256": (spec or {}).get("script_sha256", ""),
+        "script_sha256": about.get("script_sha256", ""),
         "voided": status.voided,
         **({} if status.quote_usd is None else {"cost_usd": status.cost_usd}),
     }
@@ -297,18 +279,9 @@ def _recorded(name: str) -> JobResult:
         return JobResult(name, "absent")
     raise UsageError(
         f"there is no job named {name} here",
-        why=f"nothing in {shown_path(job_folder.jobs_root(record_root()))} has this name",
+        why=f"nothing in {shown_path(Jobs().root)} has this name",
         do=f"run the cell that begins with `%%job {name}`",
     )
-
-
-def find_job(name: str) -> Path:
-    """The folder of the newest job of a name.
-
-    Raises:
-        UsageError: there is none; lists those there are.
-    """
-    return held.find_job(record_root(), name)
 
 
 def start(name: str) -> tuple[JobStatus, str]:
@@ -320,9 +293,10 @@ def start(name: str) -> tuple[JobStatus, str]:
     Raises:
         UsageError: there is no such job.
     """
-    before = held.find_job(record_root(), name, "held")
-    was_held = job_folder.status_of(before).state == "held"
-    status = held.start_job(record_root(), before.name)
+    jobs = Jobs()
+    key = jobs.find(name, "held")
+    was_held = jobs.status(key).state == "held"
+    status = jobs.start(key)
     return status, "" if was_held else "it was not held; nothing was started"
 
 
@@ -333,7 +307,7 @@ def cancel(name: str) -> JobStatus:
         UsageError: there is none.
         InternError: it cannot be ended.
     """
-    status = held.cancel_job(record_root(), name)
+    status = Jobs().cancel(name)
     update_card(status)
     if status.state == "running":
         raise InternError(f"the job {name} could not be ended", do=f"see %jobs log {name}")

@@ -17,7 +17,7 @@ from typing import Any, cast
 from IPython.core.getipython import get_ipython
 
 from mlintern_jupyter.cells import RECORD_MIME
-from mlintern_jupyter.config import notebook_folder
+from mlintern_jupyter.config import from_notebook, notebook_folder
 
 PAUSE_S = 2.0
 """Least time between two states of one output."""
@@ -49,7 +49,7 @@ def say(text: str) -> None:
 
 def shown_path(path: str | Path) -> str:
     """A path as a record keeps it: relative to the notebook's folder where it lies inside."""
-    absolute = Path(path).absolute()
+    absolute = from_notebook(path).absolute()
     try:
         return str(absolute.relative_to(notebook_folder().absolute()))
     except ValueError:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mlintern_jupyter.compute.holds import dollars
 from mlintern_jupyter.jobs import FINISHED, JobStatus
+from mlintern_jupyter.usage import dollars
 
 MOST_ROWS = 60
 """Metric rows a record carries; the job's folder has them all."""
@@ -106,11 +106,7 @@ def _step(status: JobStatus) -> str:
 
 
 def _numbers(status: JobStatus) -> str:
-    newest: dict[str, float] = {}
-    for row in status.metrics:
-        for name, value in row.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                newest[name] = value
+    newest = status.newest
     shown = [name for name in newest if not any(word in name for word in _NOT_SHOWN)]
     shown.sort(key=lambda name: "loss" not in name)
     return " · ".join(f"{name} {_number(newest[name])}" for name in shown[:_MOST_NUMBERS])

@@ -18,6 +18,9 @@ from collections import Counter
 from importlib.resources import files
 from typing import Any
 
+from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.jobs import JOB_OPTIONS, parse_job_line
+
 _RULES: dict[str, Any] = tomllib.loads(
     files("mlintern_jupyter.policy").joinpath("autorun.toml").read_text(encoding="utf-8")
 )
@@ -60,7 +63,8 @@ def _python(source: str) -> tuple[str, str]:
     words = first.split()
     if first.startswith("%%"):
         if words[0] == "%%job":
-            return body, _job_reason(words[1:]) or _packages_reason(body)
+            line = first.lstrip().removeprefix("%%job")
+            return body, _job_reason(line) or _packages_reason(body)
         if first.strip() not in _RULES["magics"]["cells"]:
             return body, f"{words[0]} is not on the list"
         return body, ""
@@ -71,14 +75,16 @@ def _python(source: str) -> tuple[str, str]:
     return "\n".join(lines), ""
 
 
-def _job_reason(words: list[str]) -> str:
-    rules = _RULES["job"]
-    pieces = [piece for word in words for piece in word.split("=", 1)]
-    for i, word in enumerate(pieces):
-        if word.startswith("-") and word not in rules["options"]:
-            return f"a job with {word} asks"
-        if word == "--on" and pieces[i + 1 : i + 2] != [rules["on"]]:
-            return "only a job on this machine runs by itself"
+def _job_reason(line: str) -> str:
+    try:
+        job = parse_job_line(line)
+    except UsageError as error:
+        return error.what
+    if job.spec.on != _RULES["job"]["on"]:
+        return "only a job on this machine runs by itself"
+    for option in JOB_OPTIONS:
+        if option.flag in job.said and not option.runs_unasked:
+            return f"a job with {option.flag} asks"
     return ""
 
 

@@ -14,25 +14,26 @@ from pathlib import Path
 
 import pytest
 
-from mlintern_jupyter.compute import holds as held
-from mlintern_jupyter.compute.holds import SessionBudget, cancel_job, start_job, terms_for
-from mlintern_jupyter.compute.local import job_folder
+from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.terms import terms_for
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus
+from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus, SessionBudget
+from mlintern_jupyter.protocols import JobPlace, Offer
 
 COUNTS = "import time\nopen('starts', 'a').write('x')\n"
 HOUR = 3600.0
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> Path:
-    return tmp_path / "intern_runs"
+@pytest.fixture(autouse=True)
+def rented(priced: Callable[[float], None]) -> None:
+    priced(2.0)
 
 
 @pytest.fixture
-def backend(record: Path, tmp_path: Path) -> LocalBackend:
-    return LocalBackend(record, tmp_path)
+def record(jobs: Jobs) -> Path:
+    return jobs.root.parent
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -42,9 +43,9 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def ended(backend: LocalBackend, key: str) -> JobStatus:
-    until(lambda: backend.status(key).state in FINISHED, f"the end of {key}")
-    return backend.status(key)
+def ended(jobs: Jobs, key: str) -> JobStatus:
+    until(lambda: jobs.status(key).state in FINISHED, f"the end of {key}")
+    return jobs.status(key)
 
 
 def costly(
@@ -53,15 +54,10 @@ def costly(
     return JobSpec(name, script, timeout_s=timeout_s, max_usd=max_usd)
 
 
-def hold(
-    backend: LocalBackend,
-    spec: JobSpec,
-    *,
-    again: bool = False,
-    price: float = 2.0,
-    budget: SessionBudget | None = None,
-) -> JobStatus:
-    return held.submit(backend, spec, terms_for(spec, price), again=again, budget=budget)
+def at(price: float | None) -> Offer:
+    """This machine at a price."""
+    do = "correct usd_per_hour in the configuration file"
+    return Offer(usd_per_hour=price, problem="config.toml was not used", do=do)
 
 
 def starts(tmp_path: Path) -> int:
@@ -85,7 +81,7 @@ def starts(tmp_path: Path) -> int:
 def test_a_job_is_held_where_there_is_a_price_or_a_cap_and_only_there(
     price: float, timeout_s: float | None, max_usd: float | None, quote: float | None
 ) -> None:
-    terms = terms_for(JobSpec("sft", "1", timeout_s=timeout_s, max_usd=max_usd), price)
+    terms = terms_for(JobSpec("sft", "1", timeout_s=timeout_s, max_usd=max_usd), at(price))
     assert terms.held == (quote is not None)
     assert terms.quote_usd == (None if quote is None else pytest.approx(quote))
 
@@ -107,121 +103,117 @@ def test_an_unknown_or_uncapped_or_too_high_cost_is_refused_with_what_to_write(
     price: float | None, timeout_s: float | None, max_usd: float | None, says: str, do: str
 ) -> None:
     with pytest.raises(UsageError, match=says) as refused:
-        terms_for(JobSpec("sft", "1", timeout_s=timeout_s, max_usd=max_usd), price)
+        terms_for(JobSpec("sft", "1", timeout_s=timeout_s, max_usd=max_usd), at(price))
     assert do in refused.value.do
 
 
-def test_a_smoke_in_the_kernel_cannot_have_a_cap_and_is_never_held() -> None:
+def test_a_smoke_in_the_kernel_cannot_have_a_cap_and_is_never_held(jobs: Jobs) -> None:
     with pytest.raises(UsageError, match="--on kernel"):
-        terms_for(JobSpec("sft", "1", on="kernel", max_usd=1.0), 2.0)
-    assert not terms_for(JobSpec("sft", "1", on="kernel"), 2.0).held
+        jobs.submit(JobSpec("sft", "1", on="kernel", max_usd=1.0))
+    assert jobs.submit(JobSpec("sft", "1", on="kernel")).state == "completed"
 
 
 # the hold -----------------------------------------------------------------------------------------
 
 
 def test_a_held_job_has_its_folder_and_quote_and_runs_only_when_started(
-    backend: LocalBackend, record: Path, tmp_path: Path
+    jobs: Jobs, record: Path, tmp_path: Path
 ) -> None:
     spec = costly()
-    status = hold(backend, spec)
+    status = jobs.submit(spec)
     assert (status.state, status.quote_usd, status.cost_usd) == ("held", 2.0, 0.0)
-    assert hold(backend, spec).state == "held"
-    assert hold(backend, spec, again=True).state == "held"
+    assert jobs.submit(spec).state == "held"
+    assert jobs.submit(spec, again=True).state == "held"
     assert (starts(tmp_path), len(list((record / "jobs").iterdir()))) == (0, 1)
-    assert start_job(record, "sft").state in {"running", "completed"}
-    done = ended(backend, spec.key)
+    assert jobs.start("sft").state in {"running", "completed"}
+    done = ended(jobs, spec.key)
     assert (done.state, done.quote_usd) == ("completed", 2.0)
     assert done.cost_usd == pytest.approx(2.0 * done.seconds / HOUR)
     assert done.cost_usd > 0
-    assert start_job(record, "sft").state == "completed"
+    assert jobs.start("sft").state == "completed"
     assert starts(tmp_path) == 1
 
 
 def test_a_job_that_was_not_started_for_a_day_is_still_held(
-    backend: LocalBackend, record: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_folder, "_STARTING_S", 0.0)
+    monkeypatch.setattr("mlintern_jupyter.compute.jobs._STARTING_S", 0.0)
     spec = costly()
-    hold(backend, spec)
-    assert backend.status(spec.key).state == "held"
+    jobs.submit(spec)
+    assert jobs.status(spec.key).state == "held"
 
 
-def test_the_timeout_holds_the_cap(backend: LocalBackend, record: Path) -> None:
+def test_the_timeout_holds_the_cap(jobs: Jobs, record: Path) -> None:
     spec = costly(script="import time; time.sleep(600)", timeout_s=1.0)
-    hold(backend, spec)
-    start_job(record, spec.key)
-    assert "timeout of 1 s" in ended(backend, spec.key).reason
+    jobs.submit(spec)
+    jobs.start(spec.key)
+    assert "timeout of 1 s" in ended(jobs, spec.key).reason
 
 
 def test_a_held_job_can_be_given_up_and_then_nothing_starts_it(
-    backend: LocalBackend, record: Path, tmp_path: Path
+    jobs: Jobs, record: Path, tmp_path: Path
 ) -> None:
-    hold(backend, costly())
-    status = cancel_job(record, "sft")
+    jobs.submit(costly())
+    status = jobs.cancel("sft")
     assert (status.state, "nothing ran" in status.reason) == ("cancelled", True)
-    assert start_job(record, "sft").state == "cancelled"
+    assert jobs.start("sft").state == "cancelled"
     assert starts(tmp_path) == 0
 
 
 def test_a_cancel_that_comes_between_the_claim_and_the_runner_wins(
-    backend: LocalBackend, record: Path, tmp_path: Path
+    jobs: Jobs, record: Path, tmp_path: Path
 ) -> None:
     spec = costly()
-    hold(backend, spec)
+    jobs.submit(spec)
     folder = record / "jobs" / spec.key
     assert job_folder.claim(folder, "a person")
-    assert backend.status(spec.key).state == "running"
-    assert cancel_job(record, "sft").state == "cancelled"
-    backend.start(spec, folder)
-    assert ended(backend, spec.key).state == "cancelled"
+    assert jobs.status(spec.key).state == "running"
+    assert jobs.cancel("sft").state == "cancelled"
+    place = JobPlace(tmp_path, lambda _: folder)
+    LocalBackend(place).submit(spec, job_folder.label_of(folder))
+    assert ended(jobs, spec.key).state == "cancelled"
     assert starts(tmp_path) == 0
 
 
 def test_other_terms_replace_a_held_job_and_its_quote(
-    backend: LocalBackend, record: Path, tmp_path: Path
+    jobs: Jobs, record: Path, tmp_path: Path
 ) -> None:
-    hold(backend, costly())
-    status = hold(backend, costly(timeout_s=HOUR / 2))
+    jobs.submit(costly())
+    status = jobs.submit(costly(timeout_s=HOUR / 2))
     assert (status.state, status.quote_usd) == ("held", 1.0)
-    start_job(record, "sft")
-    assert ended(backend, status.key).state == "completed"
-    old = job_folder.status_of(record / "jobs" / f"{status.key}.1")
+    jobs.start("sft")
+    assert ended(jobs, status.key).state == "completed"
+    old = job_folder.read_exit(record / "jobs" / f"{status.key}.1")
     assert (old.state, "other terms" in old.reason) == ("cancelled", True)
     assert starts(tmp_path) == 1
 
 
 def test_a_newer_script_of_the_name_replaces_the_held_one_so_that_start_means_one_job(
-    backend: LocalBackend, record: Path
+    jobs: Jobs, record: Path
 ) -> None:
     old, new = costly(), costly(script="print('new')")
-    hold(backend, old)
-    hold(backend, new)
-    assert backend.status(old.key).state == "cancelled"
-    assert start_job(record, "sft").key == new.key
-    assert start_job(record, old.key).state == "cancelled"
-    assert ended(backend, new.key).log_tail == "new"
+    jobs.submit(old)
+    jobs.submit(new)
+    assert jobs.status(old.key).state == "cancelled"
+    assert jobs.start("sft").key == new.key
+    assert jobs.start(old.key).state == "cancelled"
+    assert ended(jobs, new.key).log_tail == "new"
 
 
-def test_a_smoke_after_it_does_not_hide_a_held_job_from_start(
-    backend: LocalBackend, record: Path
-) -> None:
-    spec, smoke = costly(), JobSpec("sft", COUNTS, max_steps=2)
-    hold(backend, spec)
-    backend.submit(smoke)
-    assert start_job(record, "sft").key == spec.key
-    for each in (spec, smoke):
-        ended(backend, each.key)
+def test_a_smoke_after_it_does_not_hide_a_held_job_from_start(jobs: Jobs, record: Path) -> None:
+    spec, smoke = costly(), JobSpec("sft", "pass", on="kernel")
+    jobs.submit(spec)
+    assert jobs.submit(smoke).state == "completed"
+    assert jobs.start("sft").key == spec.key
+    assert ended(jobs, spec.key).state == "completed"
 
 
-def test_a_job_nobody_knows_is_said_with_those_there_are(
-    backend: LocalBackend, record: Path
-) -> None:
+def test_a_job_nobody_knows_is_said_with_those_there_are(jobs: Jobs, record: Path) -> None:
     with pytest.raises(UsageError, match="no job named sft"):
-        start_job(record, "sft")
-    hold(backend, costly())
+        jobs.start("sft")
+    jobs.submit(costly())
     with pytest.raises(UsageError, match="no job named stf") as missing:
-        start_job(record, "stf")
+        jobs.start("stf")
     assert "sft" in missing.value.do
 
 
@@ -230,19 +222,17 @@ def test_a_job_nobody_knows_is_said_with_those_there_are(
 STARTER = """
 import sys, time
 from pathlib import Path
-from mlintern_jupyter.compute.holds import start_job
+from mlintern_jupyter.compute.jobs import Jobs
 Path(sys.argv[1]).touch()
 while not Path("go").exists():
     time.sleep(0.005)
-print(start_job(Path("intern_runs"), "sft").state)
+print(Jobs(Path("intern_runs")).start("sft").state)
 """
 
 
-def test_two_processes_that_start_it_at_once_start_it_once(
-    backend: LocalBackend, tmp_path: Path
-) -> None:
+def test_two_processes_that_start_it_at_once_start_it_once(jobs: Jobs, tmp_path: Path) -> None:
     spec = costly()
-    hold(backend, spec)
+    jobs.submit(spec)
     both = [
         subprocess.Popen(
             [sys.executable, "-c", STARTER, name], cwd=tmp_path, stdout=subprocess.PIPE, text=True
@@ -254,55 +244,55 @@ def test_two_processes_that_start_it_at_once_start_it_once(
     for process in both:
         said, _ = process.communicate(timeout=60)
         assert said.strip() in {"running", "completed"}
-    assert ended(backend, spec.key).state == "completed"
+    assert ended(jobs, spec.key).state == "completed"
     assert starts(tmp_path) == 1
 
 
-def test_many_clicks_start_it_once(backend: LocalBackend, record: Path, tmp_path: Path) -> None:
+def test_many_clicks_start_it_once(jobs: Jobs, record: Path, tmp_path: Path) -> None:
     spec = costly()
-    hold(backend, spec)
-    clicks = [threading.Thread(target=start_job, args=(record, "sft")) for _ in range(8)]
+    jobs.submit(spec)
+    clicks = [threading.Thread(target=jobs.start, args=("sft",)) for _ in range(8)]
     for click in clicks:
         click.start()
     for click in clicks:
         click.join()
-    assert ended(backend, spec.key).state == "completed"
+    assert ended(jobs, spec.key).state == "completed"
     assert starts(tmp_path) == 1
 
 
 def test_a_crash_between_the_claim_and_the_start_leaves_a_lost_job_that_nothing_restarts(
-    backend: LocalBackend, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = costly()
-    hold(backend, spec)
+    jobs.submit(spec)
     dies = """
 import os, signal
 from pathlib import Path
-from mlintern_jupyter.compute import holds as held
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.compute.local.backend import LocalBackend
-LocalBackend.start = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-held.start_job(Path("intern_runs"), "sft")
+LocalBackend.submit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+Jobs(Path("intern_runs")).start("sft")
 """
     done = subprocess.run([sys.executable, "-c", dies], cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert backend.status(spec.key).state == "running", "its runner may be on its way"
-    monkeypatch.setattr(job_folder, "_STARTING_S", 0.0)
-    status = start_job(record, "sft")
+    assert jobs.status(spec.key).state == "running", "its runner may be on its way"
+    monkeypatch.setattr("mlintern_jupyter.compute.jobs._STARTING_S", 0.0)
+    status = jobs.start("sft")
     assert (status.state, "never started" in status.reason) == ("lost", True)
-    assert start_job(record, spec.key).state == "lost"
+    assert jobs.start(spec.key).state == "lost"
     assert starts(tmp_path) == 0
-    assert hold(backend, spec, again=True).state == "held", "a person may ask for it again"
+    assert jobs.submit(spec, again=True).state == "held", "a person may ask for it again"
 
 
 # budgets of unattended sessions -------------------------------------------------------------------
 
 
 def test_a_budget_that_covers_the_quote_is_the_yes(
-    backend: LocalBackend, record: Path, tmp_path: Path
+    jobs: Jobs, record: Path, tmp_path: Path
 ) -> None:
-    status = hold(backend, costly(), budget=SessionBudget("gpqa-1", 2.0))
+    status = jobs.submit(costly(), budget=SessionBudget("gpqa-1", 2.0))
     assert status.state in {"running", "completed"}
-    ended(backend, status.key)
+    ended(jobs, status.key)
     assert starts(tmp_path) == 1
     said = json.loads((record / "jobs" / status.key / "start.json").read_text())
     assert said["by"] == "session gpqa-1"
@@ -310,45 +300,43 @@ def test_a_budget_that_covers_the_quote_is_the_yes(
 
 @pytest.mark.parametrize(("usd", "says"), [(1.99, "is left"), (None, "not known")])
 def test_a_budget_that_does_not_cover_it_or_is_unknown_refuses_and_leaves_nothing(
-    backend: LocalBackend, record: Path, usd: float | None, says: str
+    jobs: Jobs, record: Path, usd: float | None, says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        hold(backend, costly(), budget=SessionBudget("gpqa-1", usd))
+        jobs.submit(costly(), budget=SessionBudget("gpqa-1", usd))
     assert not record.exists()
 
 
 def test_a_budget_is_not_spent_twice_running_jobs_count_with_their_quote(
-    backend: LocalBackend, record: Path
+    jobs: Jobs, record: Path
 ) -> None:
     budget = SessionBudget("gpqa-1", 3.0)
-    first = hold(backend, costly("one", "import time; time.sleep(600)"), budget=budget)
-    assert held.committed_usd(record, "gpqa-1") == 2.0
+    first = jobs.submit(costly("one", "import time; time.sleep(600)"), budget=budget)
+    assert jobs.committed_usd("gpqa-1") == 2.0
     with pytest.raises(UsageError, match=r"\$1.00 of"):
-        hold(backend, costly("two"), budget=budget)
-    other = hold(backend, costly("other"), budget=SessionBudget("mcq-2", 2.0))
-    backend.cancel(first.key)
-    assert held.committed_usd(record, "gpqa-1") < 0.1, "what ended counts with what it cost"
-    second = hold(backend, costly("two"), budget=budget)
+        jobs.submit(costly("two"), budget=budget)
+    other = jobs.submit(costly("other"), budget=SessionBudget("mcq-2", 2.0))
+    jobs.cancel(first.key)
+    assert jobs.committed_usd("gpqa-1") < 0.1, "what ended counts with what it cost"
+    second = jobs.submit(costly("two"), budget=budget)
     for status in (other, second):
-        assert ended(backend, status.key).state == "completed"
+        assert ended(jobs, status.key).state == "completed"
 
 
-def test_a_budget_releases_a_job_that_a_person_left_held(
-    backend: LocalBackend, tmp_path: Path
-) -> None:
-    status = hold(backend, costly())
-    hold(backend, costly(), budget=SessionBudget("gpqa-1", 2.0))
-    assert ended(backend, status.key).state == "completed"
+def test_a_budget_releases_a_job_that_a_person_left_held(jobs: Jobs, tmp_path: Path) -> None:
+    status = jobs.submit(costly())
+    jobs.submit(costly(), budget=SessionBudget("gpqa-1", 2.0))
+    assert ended(jobs, status.key).state == "completed"
     assert starts(tmp_path) == 1
 
 
 def test_a_held_job_is_started_where_its_cell_was(
-    backend: LocalBackend, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = costly(script="import os; print(os.getcwd())")
-    hold(backend, spec)
+    jobs.submit(spec)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    start_job(record, "sft")
-    assert ended(backend, spec.key).log_tail == os.fspath(tmp_path)
+    jobs.start("sft")
+    assert ended(jobs, spec.key).log_tail == os.fspath(tmp_path)

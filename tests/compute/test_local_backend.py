@@ -16,21 +16,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlintern_jupyter.compute.local import job_folder, processes
-from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute.jobs import Jobs
+from mlintern_jupyter.compute.local import processes
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus
+from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus, JobTerms
+from mlintern_jupyter.json_files import read_json
 
 METRICS = """
 import json, os
 from pathlib import Path
 folder = Path(os.environ.get("MLINTERN_JOB_DIR", "."))
 """
-
-
-@pytest.fixture
-def backend(tmp_path: Path) -> LocalBackend:
-    return LocalBackend(tmp_path / "intern_runs", tmp_path)
 
 
 def until(condition: Callable[[], object], what: str, limit_s: float = 60) -> None:
@@ -40,9 +37,9 @@ def until(condition: Callable[[], object], what: str, limit_s: float = 60) -> No
         time.sleep(0.05)
 
 
-def ended(backend: LocalBackend, key: str) -> JobStatus:
-    until(lambda: backend.status(key).state in FINISHED, f"the end of {key}")
-    return backend.status(key)
+def ended(jobs: Jobs, key: str) -> JobStatus:
+    until(lambda: jobs.status(key).state in FINISHED, f"the end of {key}")
+    return jobs.status(key)
 
 
 def script(body: str) -> str:
@@ -54,7 +51,7 @@ def folder_of(tmp_path: Path, spec: JobSpec) -> Path:
 
 
 def test_a_job_runs_and_its_metrics_outputs_and_log_are_read_from_its_folder(
-    backend: LocalBackend, tmp_path: Path
+    jobs: Jobs, tmp_path: Path
 ) -> None:
     spec = JobSpec(
         "sft-1",
@@ -68,8 +65,8 @@ def test_a_job_runs_and_its_metrics_outputs_and_log_are_read_from_its_folder(
         print("working 10%\\rworking 100%")
         """),
     )
-    backend.submit(spec)
-    status = ended(backend, spec.key)
+    jobs.submit(spec)
+    status = ended(jobs, spec.key)
     assert (status.state, status.exit_code, status.reason) == ("completed", 0, "")
     assert (status.step, status.total_steps, len(status.metrics)) == (10, 10, 2)
     assert status.outputs == {"model": "out"}
@@ -78,53 +75,53 @@ def test_a_job_runs_and_its_metrics_outputs_and_log_are_read_from_its_folder(
     assert (folder_of(tmp_path, spec) / "script.py").read_text() == spec.script
 
 
-def test_a_job_can_be_followed_while_it_runs(backend: LocalBackend) -> None:
+def test_a_job_can_be_followed_while_it_runs(jobs: Jobs) -> None:
     spec = JobSpec("slow", script('print("begun"); import time; time.sleep(600)'))
-    assert backend.submit(spec).state == "running"
-    until(lambda: backend.status(spec.key).log_tail == "begun", "the first line, unbuffered")
-    assert backend.status(spec.key).state == "running"
-    assert backend.cancel(spec.key).state == "cancelled"
+    assert jobs.submit(spec).state == "running"
+    until(lambda: jobs.status(spec.key).log_tail == "begun", "the first line, unbuffered")
+    assert jobs.status(spec.key).state == "running"
+    assert jobs.cancel(spec.key).state == "cancelled"
 
 
 def test_a_failing_script_shows_its_own_traceback_and_no_frame_of_the_runner(
-    backend: LocalBackend,
+    jobs: Jobs,
 ) -> None:
     spec = JobSpec("broken", "def train():\n    raise ValueError('no such column')\ntrain()\n")
-    backend.submit(spec)
-    status = ended(backend, spec.key)
+    jobs.submit(spec)
+    status = ended(jobs, spec.key)
     assert (status.state, status.exit_code) == ("failed", 1)
     assert "ValueError: no such column" in status.log_tail
     assert "line 2, in train" in status.log_tail
-    assert "child.py" not in status.log_tail
+    assert "runner.py" not in status.log_tail
     assert "runpy" not in status.log_tail
 
 
-def test_exit_codes_are_those_of_plain_python(backend: LocalBackend) -> None:
+def test_exit_codes_are_those_of_plain_python(jobs: Jobs) -> None:
     fine, bad = JobSpec("fine", "raise SystemExit(0)"), JobSpec("bad", "import sys; sys.exit(3)")
-    backend.submit(fine)
-    backend.submit(bad)
-    assert ended(backend, fine.key).state == "completed"
-    assert (ended(backend, bad.key).state, ended(backend, bad.key).exit_code) == ("failed", 3)
+    jobs.submit(fine)
+    jobs.submit(bad)
+    assert ended(jobs, fine.key).state == "completed"
+    assert (ended(jobs, bad.key).state, ended(jobs, bad.key).exit_code) == ("failed", 3)
 
 
-def test_a_script_that_is_killed_is_failed_and_says_so(backend: LocalBackend) -> None:
+def test_a_script_that_is_killed_is_failed_and_says_so(jobs: Jobs) -> None:
     spec = JobSpec("oom", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    backend.submit(spec)
-    status = ended(backend, spec.key)
+    jobs.submit(spec)
+    status = ended(jobs, spec.key)
     assert (status.state, status.exit_code) == ("failed", -9)
     assert "memory" in status.reason
 
 
-def test_a_job_is_stopped_at_its_timeout(backend: LocalBackend) -> None:
+def test_a_job_is_stopped_at_its_timeout(jobs: Jobs) -> None:
     spec = JobSpec("long", "import time; time.sleep(600)", timeout_s=1.0)
-    backend.submit(spec)
-    status = ended(backend, spec.key)
+    jobs.submit(spec)
+    status = ended(jobs, spec.key)
     assert status.state == "failed"
     assert "timeout of 1 s" in status.reason
 
 
 def test_a_cancel_ends_grandchildren_too_even_those_in_a_session_of_their_own(
-    backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The runner is given the time it needs to end them itself.
     monkeypatch.setattr("mlintern_jupyter.compute.local.backend._CANCEL_S", 120)
@@ -145,19 +142,17 @@ def test_a_cancel_ends_grandchildren_too_even_those_in_a_session_of_their_own(
         time.sleep(600)
         """),
     )
-    backend.submit(spec)
+    jobs.submit(spec)
     pids = folder_of(tmp_path, spec) / "pids"
     until(lambda: pids.exists() and pids.read_text().strip(), "the grandchild")
     grandchild = int(pids.read_text())
     assert psutil.pid_exists(grandchild)
-    status = backend.cancel(spec.key)
+    status = jobs.cancel(spec.key)
     assert (status.state, status.reason) == ("cancelled", "cancelled")
     assert not psutil.pid_exists(grandchild)
 
 
-def test_what_a_finished_script_leaves_running_is_ended(
-    backend: LocalBackend, tmp_path: Path
-) -> None:
+def test_what_a_finished_script_leaves_running_is_ended(jobs: Jobs, tmp_path: Path) -> None:
     spec = JobSpec(
         "leftover",
         script("""
@@ -166,23 +161,23 @@ def test_what_a_finished_script_leaves_running_is_ended(
         (folder / "pids").write_text(str(p.pid))
         """),
     )
-    backend.submit(spec)
-    assert ended(backend, spec.key).state == "completed"
+    jobs.submit(spec)
+    assert ended(jobs, spec.key).state == "completed"
     assert not psutil.pid_exists(int((folder_of(tmp_path, spec) / "pids").read_text()))
 
 
 def test_a_cancel_of_a_runner_that_does_not_answer_kills_the_family(
-    backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlintern_jupyter.compute.local.backend._CANCEL_S", 0.5)
     spec = JobSpec("stuck", script("print(os.getpid()); import time; time.sleep(600)"))
-    backend.submit(spec)
-    until(lambda: backend.status(spec.key).log_tail, "the script's pid")
-    child = psutil.Process(int(backend.status(spec.key).log_tail))
-    runner = job_folder.read_json(folder_of(tmp_path, spec) / "pid.json")
+    jobs.submit(spec)
+    until(lambda: jobs.status(spec.key).log_tail, "the script's pid")
+    child = psutil.Process(int(jobs.status(spec.key).log_tail))
+    runner = read_json(folder_of(tmp_path, spec) / "pid.json")
     assert runner is not None
     os.kill(runner["pid"], signal.SIGSTOP)
-    assert backend.cancel(spec.key).state == "cancelled"
+    assert jobs.cancel(spec.key).state == "cancelled"
     until(lambda: not child.is_running() or child.status() == "zombie", "the end of the script")
 
 
@@ -193,34 +188,32 @@ def test_a_job_outlives_the_process_that_started_it_and_is_found_again(tmp_path:
     starter = f"""
 import os, signal
 from pathlib import Path
-from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.jobs import JobSpec
-LocalBackend(Path("intern_runs"), Path(".")).submit(JobSpec("orphan", {source!r}))
+Jobs(Path("intern_runs"), Path(".")).submit(JobSpec("orphan", {source!r}))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", starter], cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL
-    backend, spec = LocalBackend(tmp_path / "intern_runs", tmp_path), JobSpec("orphan", source)
-    assert backend.status(spec.key).state == "running"
-    assert backend.submit(spec).state == "running"
+    jobs, spec = Jobs(tmp_path / "intern_runs", tmp_path), JobSpec("orphan", source)
+    assert jobs.status(spec.key).state == "running"
+    assert jobs.submit(spec).state == "running"
     (tmp_path / "go").touch()
-    status = ended(backend, spec.key)
+    status = ended(jobs, spec.key)
     assert (status.state, status.log_tail) == ("completed", "made it")
     assert len(job_folder.submissions(tmp_path / "intern_runs" / "jobs")) == 1
 
 
-def test_a_runner_killed_by_the_system_leaves_a_lost_job(
-    backend: LocalBackend, tmp_path: Path
-) -> None:
+def test_a_runner_killed_by_the_system_leaves_a_lost_job(jobs: Jobs, tmp_path: Path) -> None:
     spec = JobSpec("gone", "import time; time.sleep(600)")
-    backend.submit(spec)
-    runner = job_folder.read_json(folder_of(tmp_path, spec) / "pid.json")
+    jobs.submit(spec)
+    runner = read_json(folder_of(tmp_path, spec) / "pid.json")
     assert runner is not None
     # Stopped first: a runner that sees its script end would say how it ended.
     processes.signal_one(runner, signal.SIGSTOP)
     processes.signal_family(runner, signal.SIGKILL)
-    until(lambda: backend.status(spec.key).state == "lost", "the job to be seen as lost")
-    assert "without saying how it ended" in backend.status(spec.key).reason
+    until(lambda: jobs.status(spec.key).state == "lost", "the job to be seen as lost")
+    assert "without saying how it ended" in jobs.status(spec.key).reason
 
 
 @pytest.mark.parametrize(
@@ -230,39 +223,37 @@ def test_a_runner_killed_by_the_system_leaves_a_lost_job(
 def test_a_pid_of_another_boot_or_another_start_is_not_the_job(
     tmp_path: Path, change: dict[str, object], reason: str
 ) -> None:
-    backend, spec = LocalBackend(tmp_path, tmp_path), JobSpec("old", "pass")
-    folder = job_folder.create(tmp_path / "jobs", spec, tmp_path)
+    jobs, spec = Jobs(tmp_path, tmp_path), JobSpec("old", "pass")
+    folder = job_folder.create(tmp_path / "jobs", spec, tmp_path, JobTerms())
     assert folder is not None
     mine = {**processes.identity(os.getpid()), "at": time.time()}
     (folder / "pid.json").write_text(json.dumps(mine))
-    assert backend.status(spec.key).state == "running"
+    assert jobs.status(spec.key).state == "running"
     (folder / "pid.json").write_text(json.dumps({**mine, **change}))
-    assert backend.status(spec.key).state == "lost"
-    assert reason in backend.status(spec.key).reason
+    assert jobs.status(spec.key).state == "lost"
+    assert reason in jobs.status(spec.key).reason
 
 
 def test_a_job_whose_submitter_died_before_the_runner_started_is_lost_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend, spec = LocalBackend(tmp_path, tmp_path), JobSpec("never", "pass")
-    job_folder.create(tmp_path / "jobs", spec, tmp_path)
-    assert backend.status(spec.key).state == "running"
-    monkeypatch.setattr(job_folder, "_STARTING_S", 0.0)
-    status = backend.status(spec.key)
+    jobs, spec = Jobs(tmp_path, tmp_path), JobSpec("never", "pass")
+    job_folder.create(tmp_path / "jobs", spec, tmp_path, JobTerms())
+    assert jobs.status(spec.key).state == "running"
+    monkeypatch.setattr("mlintern_jupyter.compute.jobs._STARTING_S", 0.0)
+    status = jobs.status(spec.key)
     assert (status.state, "never started" in status.reason) == ("lost", True)
 
 
-def test_of_many_that_submit_one_identity_exactly_one_starts_it(
-    backend: LocalBackend, tmp_path: Path
-) -> None:
+def test_of_many_that_submit_one_identity_exactly_one_starts_it(jobs: Jobs, tmp_path: Path) -> None:
     spec = JobSpec("once", "import os; open('starts', 'a').write('x')")
-    threads = [threading.Thread(target=backend.submit, args=(spec,)) for _ in range(6)]
+    threads = [threading.Thread(target=jobs.submit, args=(spec,)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert ended(backend, spec.key).state == "completed"
-    assert backend.submit(spec).state == "completed"
+    assert ended(jobs, spec.key).state == "completed"
+    assert jobs.submit(spec).state == "completed"
     assert (tmp_path / "starts").read_text() == "x"
 
 
@@ -273,28 +264,26 @@ def test_another_script_another_target_or_a_smoke_is_another_job() -> None:
     assert JobSpec("a", "x = 1\n", timeout_s=60).key == spec.key
 
 
-def test_again_keeps_the_earlier_attempt_and_starts_a_new_one(
-    backend: LocalBackend, tmp_path: Path
-) -> None:
+def test_again_keeps_the_earlier_attempt_and_starts_a_new_one(jobs: Jobs, tmp_path: Path) -> None:
     spec = JobSpec("twice", "open('starts', 'a').write('x')")
-    backend.submit(spec)
-    ended(backend, spec.key)
-    backend.submit(spec, again=True)
-    ended(backend, spec.key)
+    jobs.submit(spec)
+    ended(jobs, spec.key)
+    jobs.submit(spec, again=True)
+    ended(jobs, spec.key)
     assert (tmp_path / "starts").read_text() == "xx"
     assert (folder_of(tmp_path, spec).with_name(f"{spec.key}.1") / "exit.json").exists()
 
 
-def test_again_is_refused_while_the_job_runs(backend: LocalBackend) -> None:
+def test_again_is_refused_while_the_job_runs(jobs: Jobs) -> None:
     spec = JobSpec("busy", "import time; time.sleep(600)")
-    backend.submit(spec)
+    jobs.submit(spec)
     with pytest.raises(UsageError, match="still running"):
-        backend.submit(spec, again=True)
-    backend.cancel(spec.key)
+        jobs.submit(spec, again=True)
+    jobs.cancel(spec.key)
 
 
 def test_the_script_gets_the_allowed_variables_and_no_token(
-    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets = {
         "HF_TOKEN": "hf_secret",
@@ -309,8 +298,8 @@ def test_the_script_gets_the_allowed_variables_and_no_token(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     spec = JobSpec("env", "import json, os; print(json.dumps(dict(os.environ)))", max_steps=7)
-    backend.submit(spec)
-    seen = json.loads(ended(backend, spec.key).log_tail)
+    jobs.submit(spec)
+    seen = json.loads(ended(jobs, spec.key).log_tail)
     assert "secret" not in json.dumps(seen)
     assert seen["MLINTERN_MAX_STEPS"] == "7"
     assert seen["OMP_NUM_THREADS"] == "1"
@@ -320,7 +309,7 @@ def test_the_script_gets_the_allowed_variables_and_no_token(
 
 
 def test_opening_held_out_items_is_written_down_and_voids_the_job(
-    backend: LocalBackend, tmp_path: Path
+    jobs: Jobs, tmp_path: Path
 ) -> None:
     task = tmp_path / "my-task"
     task.mkdir()
@@ -330,36 +319,37 @@ def test_opening_held_out_items_is_written_down_and_voids_the_job(
     peek = JobSpec("peek", "from pathlib import Path; Path('my-task/heldout.jsonl').read_text()")
     clean = JobSpec("clean", "open('heldout.jsonl').read(); open('my-task/train.jsonl', 'w')")
     for spec in (peek, clean):
-        backend.submit(spec)
-        assert ended(backend, spec.key).state == "completed"
-    assert "job peek" in backend.status(peek.key).voided
-    assert backend.status(clean.key).voided == ""
+        jobs.submit(spec)
+        assert ended(jobs, spec.key).state == "completed"
+    assert "job peek" in jobs.status(peek.key).voided
+    assert jobs.status(clean.key).voided == ""
     line = json.loads((tmp_path / "intern_runs" / "heldout_reads.jsonl").read_text())
     assert line["path"] == str(task / "heldout.jsonl")
 
 
 def test_the_packed_items_of_the_package_are_watched_through_its_own_loader(
-    backend: LocalBackend,
+    jobs: Jobs,
 ) -> None:
     spec = JobSpec(
         "loader",
         "from mlintern_jupyter.bench.task import load_items, open_task\n"
         "load_items(open_task('nano/mcq'), 'heldout')\n",
     )
-    backend.submit(spec)
-    assert ended(backend, spec.key).voided
+    jobs.submit(spec)
+    assert ended(jobs, spec.key).voided
 
 
 def test_a_file_of_the_notebooks_folder_does_not_break_the_runner_but_the_script_can_import_it(
-    backend: LocalBackend, tmp_path: Path
+    jobs: Jobs, tmp_path: Path
 ) -> None:
     (tmp_path / "psutil.py").write_text("raise RuntimeError('not the real one')")
     (tmp_path / "my_helpers.py").write_text("ANSWER = 42")
     spec = JobSpec("imports", "import my_helpers; print(my_helpers.ANSWER)")
-    backend.submit(spec)
-    assert ended(backend, spec.key).log_tail == "42"
+    jobs.submit(spec)
+    assert ended(jobs, spec.key).log_tail == "42"
 
 
-def test_an_unknown_key_is_absent(backend: LocalBackend) -> None:
-    assert backend.status("nobody-00000000").state == "absent"
-    assert backend.cancel("nobody-00000000").state == "absent"
+def test_an_unknown_key_is_absent(jobs: Jobs) -> None:
+    assert jobs.status("nobody-00000000").state == "absent"
+    with pytest.raises(UsageError, match="no job named nobody-00000000"):
+        jobs.cancel("nobody-00000000")

@@ -11,25 +11,32 @@ from typing import Any
 
 import pytest
 
+from mlintern_jupyter.compute import job_folder
 from mlintern_jupyter.compute import views as module
-from mlintern_jupyter.compute.local import job_folder, processes
-from mlintern_jupyter.compute.local.job_folder import JobTerms
-from mlintern_jupyter.compute.views import MOST_JOBS, job_views
-from mlintern_jupyter.jobs import JobSpec
+from mlintern_jupyter.compute.jobs import Jobs
+from mlintern_jupyter.compute.local import processes
+from mlintern_jupyter.compute.local.run_state import PID
+from mlintern_jupyter.compute.views import MOST_JOBS
+from mlintern_jupyter.jobs import JobSpec, JobTerms
+from mlintern_jupyter.json_files import write_once
 from mlintern_jupyter.views import JobView
 
+FREE = JobTerms()
 
-def made(record: Path, name: str, terms: JobTerms | None = None) -> Path:
+
+def made(record: Path, name: str, terms: JobTerms = FREE) -> Path:
     folder = job_folder.create(record / "jobs", JobSpec(name, "1"), record, terms)
     assert folder is not None
     return folder
 
 
-def running(record: Path, name: str = "sft", terms: JobTerms | None = None) -> Path:
+def running(record: Path, name: str = "sft", terms: JobTerms = FREE) -> Path:
     """A job whose runner is this process."""
     folder = made(record, name, terms)
+    if terms.held:
+        job_folder.claim(folder, "a person")
     about = {**processes.identity(os.getpid()), "at": time.time() - 60}
-    job_folder.write_once(folder / job_folder.PID, about)
+    write_once(folder / PID, about)
     return folder
 
 
@@ -44,6 +51,10 @@ def rows(folder: Path, *more: Any) -> None:
     with (folder / job_folder.METRICS).open("a") as file:
         for row in more:
             file.write(row if isinstance(row, str) else json.dumps(row) + "\n")
+
+
+def job_views(record: Path) -> tuple[JobView, ...]:
+    return Jobs(record).views()
 
 
 def only(record: Path) -> JobView:
@@ -156,7 +167,7 @@ def test_a_finished_job_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     rows(folder, {"step": 10, "loss": 2.0})
     first = only(tmp_path)
     read: list[Path] = []
-    monkeypatch.setattr(job_folder, "read_json", lambda path: read.append(path))
+    monkeypatch.setattr(module, "read_json", lambda path: read.append(path))
     assert only(tmp_path) == first
     assert read == []
 
@@ -175,6 +186,6 @@ def test_a_new_attempt_does_not_show_the_curve_of_the_one_before(tmp_path: Path)
 def test_a_lost_job_is_shown_with_its_reason(tmp_path: Path) -> None:
     folder = made(tmp_path, "gone")
     about = {**processes.identity(os.getpid()), "at": time.time(), "started": 1.0}
-    job_folder.write_once(folder / job_folder.PID, about)
+    write_once(folder / PID, about)
     view = only(tmp_path)
     assert (view.state, "process is gone" in view.reason) == ("lost", True)

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from engine_rig import END_S, Engine, error, plan, served, steps, told, tool
 
-from mlintern_jupyter.compute.local.job_folder import jobs_root, status_of, submissions
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.events import AgentEnded, AgentStarted, Compacted, EffectIntended, Reserved
 from mlintern_jupyter.peers.headless import HeadlessNotebook
 from mlintern_jupyter.protocols import ToolContext
-from mlintern_jupyter.session.wiring.session_factory import cancel_running
 from mlintern_jupyter.testing.script import Call, Fault, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.testing.tripwires import no_network
@@ -178,8 +177,7 @@ def unattended(folder: Path, turns: list[Turn], options: str) -> tuple[ScriptedS
 
 def job_states(folder: Path) -> dict[str, str]:
     """Where each job of the folder stands, by its name."""
-    found = submissions(jobs_root(folder / "intern_runs"))
-    return {status_of(job).name: status_of(job).state for job in found}
+    return {job.name: job.state for job in Jobs(folder / "intern_runs").list()}
 
 
 def test_E06_a_cap_reached_while_a_job_runs_ends_the_job(tmp_path: Path) -> None:
@@ -206,7 +204,7 @@ def test_E07_jobs_that_fit_each_but_not_together(tmp_path: Path) -> None:
         assert "running" not in {states.get("two"), states.get("three")}
         assert told(server).count("budget") >= 2
     finally:
-        cancel_running(tmp_path / "intern_runs", tmp_path)
+        Jobs(tmp_path / "intern_runs").cancel_running()
 
 
 def test_E08_no_price_is_not_free(intern: Engine) -> None:

@@ -15,8 +15,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from mlintern_jupyter.compute.local import job_folder
-from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.notebook_api import evals as notebook_evals
 from mlintern_jupyter.notebook_api import jobs as notebook_jobs
 from mlintern_jupyter.notebook_api.show import Output
@@ -36,8 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     notebook_jobs._cards.clear()
     recall.forget()
     yield tmp_path
-    for job in job_folder.submissions(tmp_path / "intern_runs" / "jobs"):
-        LocalBackend(tmp_path / "intern_runs", tmp_path).cancel(job.name)
+    Jobs(tmp_path / "intern_runs").cancel_running()
 
 
 Before = Callable[[Any, Any], Awaitable[None]]

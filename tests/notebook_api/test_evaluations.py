@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from mlintern_jupyter import heldout_watch
 from mlintern_jupyter.cells import RECORD_MIME
-from mlintern_jupyter.compute.local import heldout_watch
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.notebook_api import benchmark, evaluate
 from mlintern_jupyter.notebook_api import compare as notebook_compare

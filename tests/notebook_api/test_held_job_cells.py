@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from mlintern_jupyter.compute.holds import SessionBudget, start_job
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.config import load_config
 from mlintern_jupyter.errors import JobFailed, UsageError
+from mlintern_jupyter.jobs import SessionBudget
 from mlintern_jupyter.notebook_api import job
 from mlintern_magics.jobs import JobMagics
 
@@ -83,7 +84,7 @@ def test_a_result_waits_until_the_job_is_started_elsewhere(
     magics: JobMagics, folder: Path, waiting: threading.Event, once: Callable[..., None]
 ) -> None:
     magics.job(LINE, SCRIPT)
-    once(waiting.is_set, lambda: start_job(folder / "intern_runs", "sft"))
+    once(waiting.is_set, lambda: Jobs(folder / "intern_runs").start("sft"))
     assert job("sft").result().state == "completed"
 
 

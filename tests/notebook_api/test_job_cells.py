@@ -17,13 +17,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbclient.exceptions import CellExecutionError
 
 from mlintern_jupyter.cells import RECORD_MIME, source_sha256
-from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.errors import JobFailed, UsageError
-from mlintern_jupyter.jobs import JobSpec
+from mlintern_jupyter.jobs import JobSpec, parse_job_line
 from mlintern_jupyter.notebook_api import job
 from mlintern_jupyter.notebook_api import jobs as notebook_jobs
 from mlintern_jupyter.notebook_api.text import thinned
-from mlintern_magics.jobs import JobMagics, parse_job_line
+from mlintern_magics.jobs import JobMagics
 
 SCRIPT = """\
 # /// script
@@ -309,17 +309,19 @@ def test_a_script_that_does_not_parse_is_refused_with_its_line(
         ("a --max-usd 1,000", "not a sum above zero"),
     ],
 )
-def test_a_bad_line_is_refused_with_the_way_to_write_it(line: str, says: str) -> None:
+def test_a_bad_line_is_refused_with_the_way_to_write_it(
+    magics: JobMagics, folder: Path, line: str, says: str
+) -> None:
     with pytest.raises(UsageError, match=says) as refused:
-        parse_job_line(line)
+        magics.job(line, SCRIPT)
     assert refused.value.do
+    assert not (folder / "intern_runs").exists()
 
 
 def test_a_line_holds_place_timeout_cap_and_again() -> None:
-    options = parse_job_line("sft-1 --on=kernel --timeout 1.5h --again --max-usd=$4.80")
-    assert options.max_usd == 4.8
-    assert (options.name, options.on, options.timeout_s) == ("sft-1", "kernel", 5400.0)
-    assert options.again
+    asked = parse_job_line("sft-1 --on=kernel --timeout 1.5h --again --max-usd=$4.80")
+    spec = JobSpec("sft-1", "", on="kernel", timeout_s=5400.0, max_usd=4.8)
+    assert (asked.spec, asked.again) == (spec, True)
 
 
 def test_a_record_carries_at_most_sixty_rows_with_first_and_last() -> None:
@@ -330,7 +332,7 @@ def test_a_record_carries_at_most_sixty_rows_with_first_and_last() -> None:
 def test_a_job_started_elsewhere_is_found_by_its_cell(
     run_notebook: Callable[..., Any], folder: Path
 ) -> None:
-    LocalBackend(folder / "intern_runs", folder).submit(JobSpec("sft-1", SCRIPT))
+    Jobs(folder / "intern_runs", folder).submit(JobSpec("sft-1", SCRIPT))
     ran = run_notebook(JOB, WAIT)
     assert "completed" in text_of(ran.cells[2])
     assert starts(folder) == 1

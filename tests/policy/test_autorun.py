@@ -129,6 +129,8 @@ OUTSIDE = {
     "args = SFTConfig(output_dir=somewhere)": "cannot be seen",
     "%%job a --on hf:a10g-large --max-usd 6\nprint(1)": "only a job on this machine",
     "%%job a --on=kernel\nprint(1)": "only a job on this machine",
+    '%%job a "--on" kernel\nprint(1)': "only a job on this machine",
+    "%%job a --gpu 1\nprint(1)": "no option --gpu",
     "%%job a --on local --again\nprint(1)": "--again",
     "%%job a --max-usd=3\nprint(1)": "--max-usd",
     "%%job a\nimport subprocess": "subprocess",

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from kernel_peer import LOAD, KernelPeer
 
+from mlintern_jupyter.jobs import JOB_OPTIONS
+
 OURS = "--budget"
 
 
@@ -41,6 +43,9 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelPeer]:
         ("x = 1\n%intern ne", ["next"]),
         ("%intern mode a", ["auto"]),
         ("%intern resume ", ["mcq-7f3a"]),
+        ("%%job sft-1 --", [option.flag for option in JOB_OPTIONS]),
+        ("%%job sft-1 --on ", ["local", "kernel"]),
+        ("%%job sft-1 --on=k", ["kernel"]),
     ],
 )
 def test_names_are_offered_where_they_are_meant(

@@ -22,7 +22,7 @@ from mlintern_jupyter.commands import (
     Steer,
     Stop,
 )
-from mlintern_jupyter.compute.local.backend import LocalBackend
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.errors import NotebookGone, UsageError
 from mlintern_jupyter.events import (
     CellProposed,
@@ -40,7 +40,6 @@ from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running import worker
 from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session
 from mlintern_jupyter.session.running.turn import run_turn
-from mlintern_jupyter.session.wiring.session_factory import cancel_running
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"
 
@@ -291,15 +290,15 @@ def test_stop_with_jobs_ends_the_jobs_also_when_no_turn_runs(scene: Scene) -> No
 
 
 def test_ending_the_jobs_of_a_folder_leaves_none_running(tmp_path: Path) -> None:
-    backend = LocalBackend(tmp_path / "intern_runs", tmp_path)
+    jobs = Jobs(tmp_path / "intern_runs", tmp_path)
     sleeper = JobSpec("sleeper", "import time; time.sleep(600)")
     over = JobSpec("over", "print(1)")
-    backend.submit(over)
-    wait(lambda: backend.status(over.key).state == "completed")
-    assert backend.submit(sleeper).state == "running"
-    cancel_running(tmp_path / "intern_runs", tmp_path)
-    assert backend.status(sleeper.key).state == "cancelled"
-    assert backend.status(over.key).state == "completed"
+    jobs.submit(over)
+    wait(lambda: jobs.status(over.key).state == "completed")
+    assert jobs.submit(sleeper).state == "running"
+    jobs.cancel_running()
+    assert jobs.status(sleeper.key).state == "cancelled"
+    assert jobs.status(over.key).state == "completed"
 
 
 @pytest.mark.parametrize(

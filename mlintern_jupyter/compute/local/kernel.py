@@ -6,6 +6,7 @@ would stay in the kernel for good).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import runpy
 import time
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mlintern_jupyter.compute.local import job_folder, processes
+from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute.local import run_state
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.jobs import JobSpec, JobStatus
+from mlintern_jupyter.jobs import JobReport, JobSpec, LogPart
+from mlintern_jupyter.protocols import JobPlace, Offer
 
 MOST_STEPS = 20
 
@@ -26,17 +29,18 @@ class KernelBackend:
 
     name = "kernel"
 
-    def __init__(self, record: Path, workdir: Path) -> None:
-        """Work on the jobs of a record; ``workdir`` is only written down."""
-        self._jobs = job_folder.jobs_root(record).absolute()
-        self._workdir = workdir.absolute()
+    def __init__(self, place: JobPlace) -> None:
+        self._place = place
 
-    @staticmethod
-    def limited(spec: JobSpec) -> JobSpec:
+    def offers(self) -> tuple[Offer]:
+        """This kernel, at no price: it runs anyway."""
+        return (Offer(title="this kernel"),)
+
+    def check(self, spec: JobSpec) -> JobSpec:
         """The job with its steps capped.
 
         Raises:
-            UsageError: more steps than a smoke may have were asked for.
+            UsageError: more steps than a smoke may have were asked for, or a cap on its cost.
         """
         steps = MOST_STEPS if spec.max_steps is None else spec.max_steps
         if steps > MOST_STEPS:
@@ -44,30 +48,27 @@ class KernelBackend:
                 f"--on kernel is for smokes of at most {MOST_STEPS} steps, not {steps}",
                 do="set MLINTERN_MAX_STEPS lower, or use --on local",
             )
+        if spec.max_usd is not None:
+            raise UsageError(
+                "--max-usd does not go with --on kernel",
+                why="a smoke runs in this kernel at once and cannot be held",
+                do="use --on local, or leave --max-usd out",
+            )
         return replace(spec, max_steps=steps)
 
-    def submit(self, spec: JobSpec, *, again: bool = False) -> JobStatus:
-        """Run the script and return when it ended, or find the smoke already done.
+    def submit(self, spec: JobSpec, label: str) -> str:
+        """Run the script and return when it ended.
 
         Raises:
-            UsageError: too many steps.
             BaseException: what the script raises, after its end is written down.
         """
-        spec = self.limited(spec)
-        if again and (self._jobs / spec.key).exists():
-            job_folder.move_aside(self._jobs / spec.key)
-        folder = job_folder.create(self._jobs, spec, self._workdir)
-        if folder is not None:
-            self._run(spec, folder)
-        return self.status(spec.key)
-
-    def _run(self, spec: JobSpec, folder: Path) -> None:
-        about = {**processes.identity(os.getpid()), "at": time.time()}
-        job_folder.write_once(folder / job_folder.PID, about)
+        folder = self._place.folder(label)
+        run_state.write_pid(folder)
         began = time.monotonic()
         steps = {"MLINTERN_JOB_DIR": str(folder), "MLINTERN_MAX_STEPS": str(spec.max_steps)}
         try:
-            with _environment(steps):
+            # A smoke is the same bytes as the full run, so its paths mean the same files.
+            with _environment(steps), contextlib.chdir(self._place.workdir):
                 runpy.run_path(str(folder / job_folder.SCRIPT), run_name="__main__")
         except BaseException as error:
             # However a script leaves, exits and interrupts included, is an outcome to record.
@@ -82,14 +83,25 @@ class KernelBackend:
                 raise
         else:
             job_folder.write_exit(folder, "completed", code=0, seconds=time.monotonic() - began)
+        return label
 
-    def status(self, key: str) -> JobStatus:
-        """Where a smoke stands."""
-        return job_folder.status_of(self._jobs / key)
+    def find(self, label: str) -> str | None:
+        """The label, once a kernel began to run the smoke."""
+        return label if (self._place.folder(label) / run_state.PID).exists() else None
 
-    def cancel(self, key: str) -> JobStatus:
+    def poll(self, handle: str) -> JobReport:
+        """How a smoke stands."""
+        return run_state.report(self._place.folder(handle))
+
+    def logs(self, handle: str, after: int) -> LogPart:
+        """What is in ``log.txt``: nothing by itself, for a smoke's output is its cell's."""
+        return run_state.read_log(self._place.folder(handle), after)
+
+    def cancel(self, handle: str) -> None:
         """Nothing to do: a smoke is ended by interrupting its cell."""
-        return self.status(key)
+
+    def fetch(self, handle: str, into: Path) -> None:
+        """Nothing to do: a smoke works in its folder."""
 
 
 @contextmanager

@@ -23,8 +23,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO, cast
 
-from mlintern_jupyter.compute.local import heldout_watch, job_folder, processes
+from mlintern_jupyter import heldout_watch
+from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute.local import processes, run_state
 from mlintern_jupyter.jobs import JobState
+from mlintern_jupyter.json_files import read_json
 
 GRACE_S = 5.0
 """How long a script may take to end after it was asked to."""
@@ -45,8 +48,7 @@ def main(folder: Path) -> None:
     _adopt_orphans()
     # Before pid.json: a cancel that comes at once must find the signals kept, not fatal.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    about = {**processes.identity(os.getpid()), "at": time.time()}
-    if not job_folder.write_once(folder / job_folder.PID, about):
+    if not run_state.write_pid(folder):
         sys.exit(f"{folder} already has a runner")
     if (folder / job_folder.EXIT).exists():
         sys.exit(f"{folder} was given up before its runner started")
@@ -56,7 +58,7 @@ def main(folder: Path) -> None:
 
 
 def _supervise(folder: Path) -> None:
-    spec = job_folder.read_json(folder / job_folder.SPEC) or {}
+    spec = read_json(folder / job_folder.SPEC) or {}
     began = time.monotonic()
     script = os.fork()
     if script == 0:

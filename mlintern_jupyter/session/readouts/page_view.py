@@ -16,11 +16,11 @@ from typing import Any, cast
 from mlintern_jupyter import __version__
 from mlintern_jupyter.bench.catalogue import names as benchmark_names
 from mlintern_jupyter.commands import Mode, ModelRole
-from mlintern_jupyter.compute.holds import committed_usd, dollars
-from mlintern_jupyter.compute.views import job_views
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.config import load_config
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import Compacted
+from mlintern_jupyter.jobs import job_of_cell
 from mlintern_jupyter.models.names import providers, resolve
 from mlintern_jupyter.policy.autorun import may_run_unreviewed
 from mlintern_jupyter.policy.budget import Budget
@@ -33,6 +33,7 @@ from mlintern_jupyter.session.readouts.questions import ask_views
 from mlintern_jupyter.session.readouts.record_list import record_views
 from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.tools import catalog
+from mlintern_jupyter.usage import dollars
 from mlintern_jupyter.views import (
     AgentView,
     CompactionView,
@@ -50,9 +51,6 @@ from mlintern_jupyter.views import (
 _PLAN_STATES = {"pending": "todo"}
 _URL = re.compile(r"https?://[^\s)>\]\"'`]+")
 _DATASET = re.compile(r"load_dataset\(\s*(['\"])([\w.-]+/[\w.-]+)\1")
-_MAX_USD = re.compile(r"--max-usd[= ]\$?([\d.]+)")
-_TIMEOUT = re.compile(r"--timeout[= ](\d+(?:\.\d+)?)([smhd])")
-_HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
 AGENTS_KEPT = 10
 TASK_MOST = 400
 _NEEDS_YES = lru_cache(maxsize=256)(may_run_unreviewed)
@@ -82,7 +80,7 @@ def kernel_view(
         default_model=default_model,
         session=None if session is None else session_view(session),
         records=record_views(root, session),
-        jobs=job_views(root),
+        jobs=Jobs(root).views(),
         providers=tuple(_providers(env)),
         benchmarks=benchmark_names(),
         missing=catalog.missing_abilities(),
@@ -92,7 +90,7 @@ def kernel_view(
 def session_view(session: Session) -> SessionView:
     """The open session as it stands at one moment between two facts."""
     # Read from disk before: whoever wants to commit waits for the state.
-    jobs_usd = committed_usd(session.folder.parent, session.state.session)
+    jobs_usd = Jobs(session.folder.parent).committed_usd(session.state.session)
     with session.reading() as state:
         return SessionView(
             session=state.session,
@@ -206,18 +204,18 @@ def job_cost(source: str, usd_per_hour: float | None) -> str:
     """What running a ``%%job`` cell may cost, in words; empty where nothing is to pay.
 
     Args:
-        source: the cell's text; any other cell costs nothing.
+        source: the cell's text; any other cell, and a line that is refused, costs nothing.
         usd_per_hour: the price of this machine; ``None`` if it is not known.
     """
-    first = source.lstrip().partition("\n")[0]
-    if not first.startswith("%%job"):
+    job = job_of_cell(source)
+    if job is None:
         return ""
-    cap, time_limit = _MAX_USD.search(first), _TIMEOUT.search(first)
-    if usd_per_hour == 0 and cap is None:
+    spec = job.spec
+    if usd_per_hour == 0 and spec.max_usd is None:
         return ""
-    if usd_per_hour is None or time_limit is None:
-        return "cost not known" + (f", cap ${cap[1]}" if cap else "")
-    quote = usd_per_hour * float(time_limit[1]) * _HOURS[time_limit[2]]
+    if usd_per_hour is None or spec.timeout_s is None:
+        return "cost not known" + (f", cap ${spec.max_usd:g}" if spec.max_usd else "")
+    quote = usd_per_hour * spec.timeout_s / 3600
     return f"up to {dollars(quote)}, held until you start it"
 
 

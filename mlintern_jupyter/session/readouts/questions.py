@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from mlintern_jupyter.compute.holds import dollars
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import Asked
 from mlintern_jupyter.record.state import SessionState
+from mlintern_jupyter.usage import dollars
 from mlintern_jupyter.views import AskView
 
 MOST = 6000

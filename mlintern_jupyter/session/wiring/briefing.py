@@ -9,6 +9,7 @@ from typing import Any
 
 from mlintern_jupyter.bench.catalogue import Benchmark
 from mlintern_jupyter.bench.task import load_rows
+from mlintern_jupyter.config import from_notebook, notebook_folder
 from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.usage import Limits
 
@@ -57,9 +58,9 @@ def task_facts(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def near(path: str | Path) -> str:
-    """A path as a cell should show it: from the kernel's folder on, where it lies below it."""
-    absolute = Path(path).absolute()
-    here = Path.cwd()
+    """A path as a cell should show it: from the notebook's folder on, where it lies below it."""
+    absolute = from_notebook(path).absolute()
+    here = notebook_folder()
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path)
 
 

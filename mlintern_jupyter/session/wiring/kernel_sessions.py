@@ -19,7 +19,7 @@ from mlintern_jupyter.commands import (
     StartTurn,
     command_from_wire,
 )
-from mlintern_jupyter.compute.holds import cancel_job, start_job
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.config import Config, record_root
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
@@ -279,8 +279,9 @@ class KernelSessions:
         except (KeyError, ValueError) as error:
             raise UsageError("the command was not understood", why=str(error)) from error
         if isinstance(command, StartJob | CancelJob):
-            act = start_job if isinstance(command, StartJob) else cancel_job
-            _briefly(lambda: act(record_root(self.config()), command.name))
+            jobs = Jobs(record_root(self.config()))
+            act = jobs.start if isinstance(command, StartJob) else jobs.cancel
+            _briefly(lambda: act(command.name))
             return
         if self.session is None or self.session.state.session != session:
             raise UsageError(f"session {session} is not open in this kernel")

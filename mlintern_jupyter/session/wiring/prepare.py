@@ -6,12 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mlintern_jupyter.bench.catalogue import Benchmark, find
 from mlintern_jupyter.bench.readiness import check, probe_machine
 from mlintern_jupyter.commands import Mode
-from mlintern_jupyter.config import Config
+from mlintern_jupyter.config import Config, notebook_folder
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.models.names import ModelPlan, resolve
 from mlintern_jupyter.options import Options, merged
@@ -85,9 +84,9 @@ def prepare(
         assert problem is not None
         raise problem
     _check_mode(mode, limits, nobody_to_ask)
-    _check_tools(options, Path.cwd())
+    _check_tools(options, notebook_folder())
     problems = (config.problem, *(s.problem for s in config.mcp.values()))
-    problems = (*problems, load_rules(Path.cwd()).problem)
+    problems = (*problems, load_rules(notebook_folder()).problem)
     notes = (*(p for p in problems if p), *lowered, *notes)
     return Prepared(goal, text, mode, limits, options, model, benchmark, notes)
 

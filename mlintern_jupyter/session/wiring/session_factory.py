@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mlintern_jupyter import __version__
 from mlintern_jupyter.agent.loop import Agent
-from mlintern_jupyter.compute.local import job_folder
-from mlintern_jupyter.compute.local.backend import LocalBackend
-from mlintern_jupyter.compute.local.heldout_watch import watch, write_read
-from mlintern_jupyter.config import Config, record_root
+from mlintern_jupyter.compute.jobs import Jobs
+from mlintern_jupyter.config import Config, notebook_folder, record_root
 from mlintern_jupyter.errors import LedgerLocked
 from mlintern_jupyter.events import HeldOutRead, ModeChanged, SessionStarted
+from mlintern_jupyter.heldout_watch import watch, write_read
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
+from mlintern_jupyter.jobs import job_of_cell
 from mlintern_jupyter.models.names import providers
 from mlintern_jupyter.policy.credentials import Credentials
 from mlintern_jupyter.policy.scrub import Scrubber
@@ -43,7 +42,6 @@ OTHER_KEYS = frozenset(
     {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GITHUB_TOKEN"}
 )
 """Hidden from the intern's cells as the keys of model providers are."""
-_JOB_LINE = re.compile(r"\s*%%job\s+(\S+)")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class SessionFactory:
                     "unmetered": prepared.model.unmetered,
                 },
                 cell_id=cell_id,
-                workdir=str(Path.cwd()),
+                workdir=str(notebook_folder()),
                 package=__version__,
             )
         )
@@ -160,9 +158,9 @@ class SessionFactory:
             folder=folder,
             build_agent=self._build_agent,
             run_turn=run_turn,
-            cancel_jobs=lambda: cancel_running(record_root(), Path(state.workdir or ".")),
-            cancel_session_jobs=lambda: cancel_running(
-                folder.parent, Path(state.workdir or "."), jobs_named_in(state.cells.values())
+            cancel_jobs=lambda: Jobs().cancel_running(),
+            cancel_session_jobs=lambda: Jobs(folder.parent).cancel_running(
+                jobs_named_in(state.cells.values())
             ),
             env=env,
         )
@@ -250,17 +248,7 @@ class SessionFactory:
         watch(report)
 
 
-def cancel_running(root: Path, workdir: Path, names: Container[str] | None = None) -> None:
-    """End the running jobs of a record folder, or those of some names; each takes up to seconds."""
-    backend = LocalBackend(root, workdir)
-    for folder in job_folder.submissions(job_folder.jobs_root(root)):
-        if names is not None and job_folder.name_of(folder.name) not in names:
-            continue
-        if job_folder.status_of(folder).state == "running":
-            backend.cancel(folder.name)
-
-
 def jobs_named_in(cells: Iterable[CellRecord]) -> set[str]:
     """Names of the jobs that cells of a session submit."""
-    found = (_JOB_LINE.match(cell.source) for cell in cells)
-    return {match[1] for match in found if match}
+    found = (job_of_cell(cell.source) for cell in cells)
+    return {job.spec.name for job in found if job is not None}

@@ -14,7 +14,7 @@ from mlintern_jupyter.agent.guards import Guards
 from mlintern_jupyter.agent.loop import Agent, CurrentModel
 from mlintern_jupyter.agent.model_calls import ModelCalls
 from mlintern_jupyter.commands import Mode
-from mlintern_jupyter.compute.holds import committed_usd
+from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.context.compaction import DigestOf
 from mlintern_jupyter.context.digest import request
 from mlintern_jupyter.context.instructions import system_prompt
@@ -71,7 +71,7 @@ class TurnSetup:
             state.limits,
             state.spent,
             time.monotonic,
-            lambda: committed_usd(session.folder.parent, state.session),
+            lambda: Jobs(session.folder.parent).committed_usd(state.session),
         )
         self.rules = load_rules(Path(state.workdir))
         self.asking = ModelCalls(self.budget, session.commit, session.signal, self._known)
@@ -248,7 +248,7 @@ class TurnSetup:
             state.limits,
             self.budget.spent,
             unmetered=self.model.unmetered,
-            compute_usd=committed_usd(self.session.folder.parent, state.session),
+            compute_usd=Jobs(self.session.folder.parent).committed_usd(state.session),
             tokens=tokens,
             context_tokens=window.context_tokens,
             sources=state.main.sources,
