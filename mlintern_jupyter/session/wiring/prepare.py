@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mlintern_jupyter.bench.catalogue import Benchmark, find
 from mlintern_jupyter.bench.readiness import check, probe_machine
