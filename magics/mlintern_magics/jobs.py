@@ -49,10 +49,12 @@ class JobMagics(Magics):
         price, nothing runs yet: the job is held with its quote (price times ``--timeout``) until
         ``%jobs start NAME``, or Start on its card in the sidebar. A quote above the cap is refused.
         """
-        asked = parse_job_line(line, cell, _max_steps(os.environ.get("MLINTERN_MAX_STEPS", "")))
+        request = parse_job_line(line, cell, _max_steps(os.environ.get("MLINTERN_MAX_STEPS", "")))
         check_script(cell)
         source = f"%%job {line}\n{cell}"
-        status, note = submit(asked.spec, again=asked.again, source=source, budget=self.budget())
+        status, note = submit(
+            request.spec, again=request.again, source=source, budget=self.budget()
+        )
         if status.state == "absent":
             say(note)
         else:

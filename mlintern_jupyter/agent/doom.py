@@ -55,7 +55,7 @@ class PastCall:
     """First line of the result."""
 
 
-class RetryPolicy(NamedTuple):
+class Thresholds(NamedTuple):
     """Wasted calls at which something is done about a loop."""
 
     warned: int
@@ -92,14 +92,14 @@ class Loop:
         return len(kinds) - 1 - kinds.index(list(dict.fromkeys(kinds))[-1])
 
     @property
-    def patience(self) -> RetryPolicy:
+    def thresholds(self) -> Thresholds:
         """When something is done about it."""
         kinds, period = self.kinds, len(self.identity)
         if self.same == "answer":
-            return RetryPolicy(5, 8, 11)
+            return Thresholds(5, 8, 11)
         refused = max(4 if self._varies() else 3, 2 * period)
         in_order = kinds[-period:] == kinds[-2 * period : -period]
-        return RetryPolicy(max(2, period) if in_order else refused, refused, max(6, 2 * period))
+        return Thresholds(max(2, period) if in_order else refused, refused, max(6, 2 * period))
 
     def goes_on_with(self, tool: str, arguments: str) -> bool:
         """Whether a call not made yet, with canonical arguments, belongs to it."""
@@ -174,8 +174,8 @@ def find_loop(calls: tuple[PastCall, ...]) -> Loop | None:
     loops = [Loop("outcome", calls[-n:]) for kinds, n in enumerate(ends, 1) if n >= 2 * kinds]
     if calls and calls[-1].answer:
         loops.append(Loop("answer", calls[-_ends([call.answer for call in calls])[0] :]))
-    found = [loop for loop in loops if loop.wasted >= loop.patience.warned]
-    late = [loop for loop in found if loop.wasted >= loop.patience.refused]
+    found = [loop for loop in loops if loop.wasted >= loop.thresholds.warned]
+    late = [loop for loop in found if loop.wasted >= loop.thresholds.refused]
     return next(iter(late or found), None)
 
 

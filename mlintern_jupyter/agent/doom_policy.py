@@ -111,7 +111,7 @@ class LoopState:
         loop, given = ahead.loop, doom.canonical(call.arguments)
         if loop is not None and loop.goes_on_with(call.name, given):
             planned = ahead.stage == "replanning"
-            if loop.wasted >= (loop.patience.bound if planned else ahead._refused_at(loop)):
+            if loop.wasted >= (loop.thresholds.bound if planned else ahead._refused_at(loop)):
                 return self, Action("refuse", loop)
         guess = InFlight(doom.expected(call.name, given, ahead.calls))
         return replace(self, in_flight={**self.in_flight, call.id: guess}), None
@@ -179,4 +179,4 @@ class LoopState:
         return replace(self, stage="insisting", strikes=strikes)
 
     def _refused_at(self, loop: Loop) -> int:
-        return loop.patience.warned if loop.identity in self.strikes else loop.patience.refused
+        return loop.thresholds.warned if loop.identity in self.strikes else loop.thresholds.refused

@@ -72,7 +72,7 @@ async def compacted(
     Raises:
         Paused: it cannot be made small enough, or, when asked for, not smaller at all.
     """
-    job = _Job.of(window, messages, tools, layout, pinned, why)
+    job = _CompactionPlan.of(window, messages, tools, layout, pinned, why)
     if job.fixed > job.ceiling:
         raise job.cannot(math.ceil(job.fixed))
     digested, shown = job.boundaries()
@@ -118,7 +118,7 @@ def steps_of(messages: Sequence[Message]) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _CompactionPlan:
     """One compaction; sizes in tokens as the window counts them."""
 
     window: Window
@@ -142,7 +142,7 @@ class _Job:
         layout: Compacted | None,
         pinned: str,
         why: str,
-    ) -> _Job:
+    ) -> _CompactionPlan:
         before = window.tokens(window.view(messages, tools, layout))
         whole = window.context_tokens
         base = before if whole is None else whole if why == "full" else min(before, whole)

@@ -277,7 +277,7 @@ def test_words_of_the_person_raise_attention(scene: Scene) -> None:
 
 
 def test_closing_ends_the_turn_in_the_record(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "CLOSING_S", 60.0)
+    monkeypatch.setattr(worker, "CLOSE_TIMEOUT_S", 60.0)
     scene.start()
     scene.session.close()
     assert scene.session.state.status == "interrupted"
