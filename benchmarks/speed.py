@@ -148,7 +148,7 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
         )
     )
     guards = Guards(plan=lambda: state.plan)
-    budget = Budget(Limits(steps=STEPS + 10), state.spent, time.monotonic)
+    budget = Budget(Limits(steps=STEPS + 10), lambda: state.spent, time.monotonic)
     going = asyncio.Event()
     going.set()
 

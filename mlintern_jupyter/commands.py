@@ -18,6 +18,8 @@ class StartTurn:
     cell_id: str
     source: str
     """The magic cell's whole text, to show the difference when it is run again changed."""
+    briefing: str = ""
+    """What the intern is told beside the request: task facts, limits, what is not available."""
     kind: Literal["StartTurn"] = "StartTurn"
 
 
@@ -25,6 +27,8 @@ class StartTurn:
 class ResumeTurn:
     """Go on with the unfinished turn of this session."""
 
+    note: str = ""
+    """What the intern is told: names that are gone, effects whose end is unknown."""
     kind: Literal["ResumeTurn"] = "ResumeTurn"
 
 

@@ -8,9 +8,10 @@ Where a fact has an ``agent``, that is the sub-agent it is of; empty: the intern
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from mlintern_jupyter.cells import CellOutcome
 from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.usage import CallKind, Usage
 
@@ -162,7 +163,7 @@ class CellStarted:
 
 @dataclass(frozen=True)
 class CellEnded:
-    """A cell of this session ended."""
+    """A cell of this session ended: its outcome but for the source, which ``CellStarted`` has."""
 
     cell_id: str
     state: str
@@ -171,6 +172,15 @@ class CellEnded:
     outputs: tuple[dict[str, Any], ...] = ()
     records: tuple[dict[str, Any], ...] = ()
     execution_count: int | None = None
+
+    @classmethod
+    def of(cls, outcome: CellOutcome) -> CellEnded:
+        """The fact that an outcome is written down as."""
+        return cls(**{f.name: getattr(outcome, f.name) for f in fields(cls)})
+
+    def outcome(self, source: str) -> CellOutcome:
+        """The outcome that was written down, with the text that ran."""
+        return CellOutcome(source=source, **vars(self))
 
 
 @dataclass(frozen=True)

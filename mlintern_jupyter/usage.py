@@ -95,7 +95,7 @@ class Limits:
         """One line for people, naming only what is set."""
         parts = [f"{self.steps} steps"]
         if self.usd is not None:
-            parts.append(f"${self.usd:g}")
+            parts.append(dollars(self.usd))
         if self.hours is not None:
             parts.append(f"{self.hours:g} h")
         if self.tokens is not None:

@@ -601,11 +601,15 @@ export interface IStartTurn {
   cell_id: string;
   /** The magic cell's whole text, to show the difference when it is run again changed. */
   source: string;
+  /** What the intern is told beside the request: task facts, limits, what is not available. */
+  briefing: string;
   kind: 'StartTurn';
 }
 
 /** Go on with the unfinished turn of this session. */
 export interface IResumeTurn {
+  /** What the intern is told: names that are gone, effects whose end is unknown. */
+  note: string;
   kind: 'ResumeTurn';
 }
 
@@ -832,7 +836,7 @@ export interface ICellStarted {
   source: string;
 }
 
-/** A cell of this session ended. */
+/** A cell of this session ended: its outcome but for the source, which `CellStarted` has. */
 export interface ICellEnded {
   type: 'CellEnded';
   cell_id: string;

@@ -44,22 +44,27 @@ class ModelCalls:
         """
         most = Usage(prompt_tokens, view.max_output_tokens)
         reserved = self.budget.reserve(most.total, cost_usd(model, most), kind)
-        self.commit(Reserved(step, reserved.tokens, reserved.usd, self.agent, kind))
+        try:
+            self.commit(Reserved(step, reserved.tokens, reserved.usd, self.agent, kind))
+            self.budget.committed(reserved)
+            return await self._paid_for(model, view, step, kind)
+        finally:
+            self.budget.ended(reserved)
+
+    async def _paid_for(self, model: Model, view: View, step: int, kind: CallKind) -> Reply:
         self.signal(Activity(f"asking {model.name}"))
         started = time.monotonic()
 
         def charge(usage: Usage, *, replied: bool) -> None:
-            cost = cost_usd(model, usage)
-            self.budget.charge(reserved, usage, cost, replied=replied)
             seconds = time.monotonic() - started
+            cost = cost_usd(model, usage)
             self.commit(Settled(step, usage, cost, seconds, replied, self.agent, kind))
 
         try:
             reply = await model.complete(view, lambda text: self._show(step, kind, text))
         except TurnError as error:
-            if error.charged is None:
-                self.budget.charge(reserved, None, None)
-            else:
+            # What nobody knows stays reserved in the ledger, and so stays counted.
+            if error.charged is not None:
                 charge(error.charged, replied=False)
             raise
         reply = self._with_unique_ids(reply, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlintern_jupyter.usage import Limits, Spent
+from mlintern_jupyter.usage import Limits, Spent, dollars
 
 WARN = 0.6
 """Of the window: from here on the share is said."""
@@ -59,9 +59,9 @@ def status_text(
 
 def _money(limits: Limits, spent: Spent, compute_usd: float, unmetered: bool) -> list[str]:
     if spent.usd is None:
-        limit = f" of a limit of ${limits.usd:g}" if limits.usd is not None else ""
+        limit = f" of a limit of {dollars(limits.usd)}" if limits.usd is not None else ""
         return [f"cost so far{limit} is not known"]
     used = spent.usd + spent.reserved_usd + compute_usd
     if limits.usd is not None:
-        return [f"${max(0.0, limits.usd - used):.2f} of ${limits.usd:g} left"]
-    return [] if unmetered and not used else [f"${used:.2f} spent, no limit set"]
+        return [f"{dollars(max(0.0, limits.usd - used))} of {dollars(limits.usd)} left"]
+    return [] if unmetered and not used else [f"{dollars(used)} spent, no limit set"]

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from time import monotonic, time
 from typing import Any, Protocol
 
-from mlintern_jupyter.cells import CellState
+from mlintern_jupyter.cells import CellOutcome, CellState
 from mlintern_jupyter.errors import InternError, Interrupted, UsageError
 from mlintern_jupyter.events import OwnCellRan
 from mlintern_jupyter.hosts.capture import Capture, OutputTap, records_of
-from mlintern_jupyter.hosts.cell_owner import CellOwner, Ended
+from mlintern_jupyter.hosts.cell_owner import CellOwner
 from mlintern_jupyter.hosts.cell_refusal import CellRefuser
 from mlintern_jupyter.hosts.leader import Leader
 from mlintern_jupyter.hosts.outbox import Outbox
@@ -358,16 +358,18 @@ class Bridge:
         state, error = how_it_ended(result)
         outputs = running.capture.finish()
         if running.owner is not None:
-            ended = Ended(
-                state,
-                running.source,
-                error,
-                seconds,
-                outputs,
-                records_of(outputs),
-                None if result is None else result.execution_count,
+            running.owner.cell_ended(
+                CellOutcome(
+                    running.cell_id,
+                    state,
+                    running.source,
+                    outputs,
+                    error,
+                    seconds,
+                    records_of(outputs),
+                    None if result is None else result.execution_count,
+                )
             )
-            running.owner.cell_ended(running.cell_id, ended)
         elif begins_a_turn(running.source):
             self._line.intern_began(time())
         elif not addresses_the_intern(running.source):

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from mlintern_jupyter.cells import CellOutcome, CellState, CellView
+from mlintern_jupyter.cells import CellOutcome, CellView
 from mlintern_jupyter.events import OwnCellRan
 
 NotRun = Literal["skipped", "aborted", "missing"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How an execution ended."""
-
-    state: CellState
-    source: str
-    error: str
-    seconds: float
-    outputs: tuple[dict[str, Any], ...]
-    records: tuple[dict[str, Any], ...]
-    execution_count: int | None
 
 
 class CellOwner(Protocol):
@@ -43,7 +29,7 @@ class CellOwner(Protocol):
         """
         ...
 
-    def cell_ended(self, cell_id: str, ended: Ended) -> None:
+    def cell_ended(self, outcome: CellOutcome) -> None:
         """A cell it owns ran."""
         ...
 

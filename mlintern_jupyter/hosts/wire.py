@@ -35,7 +35,7 @@ from mlintern_jupyter.events import (
     OwnCellRan,
 )
 from mlintern_jupyter.hosts.bridge import Bridge
-from mlintern_jupyter.hosts.cell_owner import Ended, NotRun
+from mlintern_jupyter.hosts.cell_owner import NotRun
 from mlintern_jupyter.wire import InsertCell, ReadCells, RunCell, UpdateCell
 
 READ_TIMEOUT_S = 10.0
@@ -262,39 +262,20 @@ class WireHost:
                 cell.state = "running"
             self._hand_over(cell.begun, None)
 
-    def cell_ended(self, cell_id: str, ended: Ended) -> None:
+    def cell_ended(self, outcome: CellOutcome) -> None:
         """Record the end and wake who waits."""
-        if self._running != cell_id:
+        if self._running != outcome.cell_id:
             return  # refused at the start, or a re-run whose start is missing
         self._running = ""
-        cell = self._cells.get(cell_id)
-        fact = CellEnded(
-            cell_id,
-            ended.state,
-            ended.error,
-            ended.seconds,
-            ended.outputs,
-            ended.records,
-            ended.execution_count,
-        )
+        cell = self._cells.get(outcome.cell_id)
         try:
-            self._commit(fact)
+            self._commit(CellEnded.of(outcome))
         except LedgerUnwritable as error:
             if cell is not None:
                 self._hand_over(cell.settled, error)
             return
         if self._first_run:
-            outcome = CellOutcome(
-                cell_id,
-                ended.state,
-                ended.source,
-                ended.outputs,
-                ended.error,
-                ended.seconds,
-                ended.records,
-                ended.execution_count,
-            )
-            self._settle(cell_id, outcome)
+            self._settle(outcome)
 
     def outcome_of(self, cell_id: str) -> CellOutcome | None:
         """How a cell settled, from the record."""
@@ -339,7 +320,7 @@ class WireHost:
                 self._hand_over(cell.settled, error)
             raise
         source = "" if cell is None else cell.source
-        self._settle(cell_id, CellOutcome(cell_id, "skipped", source, error=why))
+        self._settle(CellOutcome(cell_id, "skipped", source, error=why))
 
     def cell_returned(self, cell_id: str) -> None:
         """A cell is in the notebook again; what its absence refused is proposed again."""
@@ -368,13 +349,13 @@ class WireHost:
         """Who decides: where nobody is there it is the mode, and the record must say so."""
         return "mode" if self._bridge.peer == "headless" else "person"
 
-    def _settle(self, cell_id: str, outcome: CellOutcome) -> None:
-        cell = self._cells.get(cell_id)
+    def _settle(self, outcome: CellOutcome) -> None:
+        cell = self._cells.get(outcome.cell_id)
         if cell is not None:
             with self._lock:
                 cell.state, cell.outcome = outcome.state, outcome
         ran = "" if outcome.state == "skipped" else source_sha256(outcome.source)
-        self._write_mark(cell_id, outcome.state, ran)
+        self._write_mark(outcome.cell_id, outcome.state, ran)
         if cell is not None:
             self._hand_over(cell.begun, None)
             self._hand_over(cell.settled, outcome)

@@ -1,33 +1,39 @@
-"""Limits are checked before a model call and charged after it, in one object.
+"""Limits are checked before a model call, against what the ledger says was used, in one object.
+
+A budget counts no money. What was used is the fold over the ledger's facts, handed in as ``spent``;
+added to it here is only what no fact says: a reservation on its way into the ledger, and what
+sub-agents may still use. A sub-agent works on a share: what it may use is set aside here at once,
+and what it did not use comes back when it is closed.
 
 A reservation that is never settled stays counted: the provider may have charged for it. Time in
-which a person is waited for is not counted. A sub-agent works on a share: what it may use is set
-aside here at once, and what it did not use comes back when it is closed.
+which a person is waited for is not counted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mlintern_jupyter.errors import LimitReached, Paused
-from mlintern_jupyter.usage import CallKind, Limits, Spent, Usage
+from mlintern_jupyter.usage import CallKind, Limits, Spent, dollars
 
 RESERVE = 0.1
 """Of dollars, tokens and time: kept for the last eval and for saving."""
 RESERVE_STEPS = 5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Reservation:
-    """What one model call may use at most. Each is settled once."""
+    """What one model call may use at most, from ``Budget.reserve`` to ``Budget.ended``."""
 
     tokens: int
     usd: float | None
     """``None``: the price is not known. A model that is not metered costs 0."""
     kind: CallKind = "main"
+    in_ledger: bool = False
+    """Set by ``Budget.committed``."""
 
     @property
     def steps(self) -> int:
@@ -46,13 +52,46 @@ class Remaining:
     seconds: float | None
 
 
+class WorkingTime:
+    """Seconds of work; they stand still while a person is waited for.
+
+    The ledger's seconds are those of calls that ended; this goes on from them by the clock.
+
+    Args:
+        clock: tells monotonic seconds.
+        earlier: seconds counted before.
+    """
+
+    def __init__(self, clock: Callable[[], float], earlier: float) -> None:
+        self._clock = clock
+        self._counted = earlier
+        self._waits = 0
+        self._since = clock()
+
+    @property
+    def seconds(self) -> float:
+        """Worked so far."""
+        return self._counted + (0.0 if self._waits else self._clock() - self._since)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Generator[None]:
+        """A stretch in which a person is waited for; stretches may overlap."""
+        self._counted = self.seconds
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            self._since = self._clock()
+
+
 class Budget:
     """What a session may still use in this turn, going on from what it has used before."""
 
     def __init__(
         self,
         limits: Limits,
-        spent: Spent,
+        spent: Callable[[], Spent],
         clock: Callable[[], float],
         compute_usd: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -60,42 +99,44 @@ class Budget:
 
         Args:
             limits: of the session.
-            spent: by its model calls and in its time, before this turn.
+            spent: tells what the ledger adds up to now; its seconds are asked for once.
             clock: tells monotonic seconds.
             compute_usd: tells what jobs that this budget started cost, unfinished ones at most.
         """
         self.limits = limits
+        self._ledger = spent
         self._compute_usd = compute_usd
-        self._spent = spent
-        self._clock = clock
+        self._time = WorkingTime(clock, spent().seconds)
         self._open: list[Reservation] = []
         self._shares: list[Share] = []
-        self._lost_tokens = 0
-        self._waits = 0
-        self._since = clock()
 
     @property
     def spent(self) -> Spent:
-        """Everything used so far; open reservations are under ``reserved_usd``."""
-        running = 0.0 if self._waits else self._clock() - self._since
+        """Everything used so far; open reservations are among what is reserved."""
+        spent = self._ledger()
         return replace(
-            self._spent,
-            seconds=self._spent.seconds + running,
-            reserved_usd=self._spent.reserved_usd + self._open_usd(),
+            spent,
+            seconds=self.seconds,
+            reserved_usd=spent.reserved_usd + _usd(self._calls(in_ledger=False)),
+            reserved_tokens=spent.reserved_tokens + _tokens(self._calls(in_ledger=False)),
         )
+
+    @property
+    def seconds(self) -> float:
+        """Working time so far."""
+        return self._time.seconds
 
     def left(self) -> Remaining:
         """What may still be used, after what is set aside for open calls and sub-agents."""
         spent, limits = self.spent, self.limits
         usd = tokens = seconds = None
         if limits.usd is not None:
-            known = spent.usd is not None
-            usd = max(0.0, limits.usd - self._used_usd()) if known else 0.0
+            usd = 0.0 if spent.usd is None else max(0.0, limits.usd - self._used_usd(spent))
         if limits.tokens is not None:
-            tokens = max(0, limits.tokens - self._used_tokens())
+            tokens = max(0, limits.tokens - self._used_tokens(spent))
         if limits.hours is not None:
             seconds = max(0.0, limits.hours * 3600 - spent.seconds)
-        return Remaining(usd, tokens, max(0, limits.steps - self._used_steps()), seconds)
+        return Remaining(usd, tokens, max(0, limits.steps - self._used_steps(spent)), seconds)
 
     def near_limit(self) -> bool:
         """Whether no more is left than the last eval and saving need.
@@ -122,13 +163,14 @@ class Budget:
         if limits.tokens is not None and spent.usage.total > limits.tokens:
             return _reached("token", spent.usage.total, limits.tokens, "tokens")
         # Not what open calls may cost at most: they end, and the next one is refused.
-        used = (spent.usd or 0.0) + self._spent.reserved_usd + self._compute_usd()
+        lost = max(0.0, spent.reserved_usd - _usd(self._calls()))
+        used = (spent.usd or 0.0) + lost + self._compute_usd()
         if limits.usd is not None and _passes(used, limits.usd):
             return _reached("cost", used, limits.usd, "USD")
         return None
 
     def reserve(self, tokens: int, usd: float | None, kind: CallKind = "main") -> Reservation:
-        """Set aside what one model call may use at most.
+        """Set aside what one model call may use at most; its fact is committed next.
 
         Args:
             tokens: prompt and largest possible output together.
@@ -144,32 +186,19 @@ class Budget:
         self._open.append(reservation)
         return reservation
 
-    def charge(
-        self,
-        reservation: Reservation,
-        usage: Usage | None,
-        usd: float | None,
-        *,
-        replied: bool = True,
-    ) -> None:
-        """Charge what a call really used, in place of what was set aside for it.
+    def committed(self, reservation: Reservation) -> None:
+        """Its fact is in the ledger, which counts it from now on."""
+        reservation.in_ledger = True
 
-        Args:
-            reservation: of the call.
-            usage: ``None`` if the call failed and nobody knows: all of it stays counted.
-            usd: what it cost; ``None`` if the price is unknown.
-            replied: there is a reply; a call that failed is charged, but is no step.
-        """
+    def ended(self, reservation: Reservation) -> None:
+        """The call is over. What it used, or that nobody knows, is for the ledger to say."""
         self._open.remove(reservation)
-        if usage is None:
-            self._lose(reservation.tokens, reservation.usd or 0.0)
-        else:
-            self._charge(usage, usd, reservation.steps if replied else 0)
 
-    def share(self, *, usd_fraction: float, steps: int) -> Share:
+    def share(self, spent: Callable[[], Spent], *, usd_fraction: float, steps: int) -> Share:
         """Set a part aside for a sub-agent; ``close`` gives back what it did not use.
 
         Args:
+            spent: tells what the ledger says the sub-agent used of this share.
             usd_fraction: of the dollars and of the tokens that are left, the reserve for the end
                 not among them.
             steps: replies it may make; they are not the session's.
@@ -185,93 +214,71 @@ class Budget:
             usd = usd_fraction * max(0.0, left.usd - RESERVE * limits.usd)
         if left.tokens is not None and limits.tokens is not None:
             tokens = int(usd_fraction * max(0.0, left.tokens - RESERVE * limits.tokens))
-        share = Share(self, Limits(usd, None, steps, tokens), self._clock)
+        share = Share(self, Limits(usd, None, steps, tokens), spent, self._time)
         self._shares.append(share)
         return share
 
-    @contextlib.contextmanager
-    def waiting(self) -> Generator[None]:
+    def waiting(self) -> contextlib.AbstractContextManager[None]:
         """A stretch in which a person is waited for: the clock stands still."""
-        if not self._waits:
-            self._spent = replace(
-                self._spent, seconds=self._spent.seconds + self._clock() - self._since
-            )
-        self._waits += 1
-        try:
-            yield
-        finally:
-            self._waits -= 1
-            self._since = self._clock()
+        return self._time.waiting()
 
     def _check(self, more: Reservation) -> None:
-        limits = self.limits
-        _hold("step", self._used_steps(), more.steps, limits.steps, "steps")
+        spent, limits = self.spent, self.limits
+        _hold("step", self._used_steps(spent), more.steps, limits.steps, "steps")
         if (late := self._too_late()) is not None:
             raise late
         if limits.tokens is not None:
-            _hold("token", self._used_tokens(), more.tokens, limits.tokens, "tokens")
+            _hold("token", self._used_tokens(spent), more.tokens, limits.tokens, "tokens")
         if limits.usd is not None:
-            if more.usd is None or self._spent.usd is None:
+            if more.usd is None or spent.usd is None:
                 raise _unpriced(limits.usd)
-            _hold("cost", self._used_usd(), more.usd, limits.usd, "USD")
+            _hold("cost", self._used_usd(spent), more.usd, limits.usd, "USD")
 
     def _too_late(self) -> LimitReached | None:
-        hours, seconds = self.limits.hours, self.spent.seconds
+        hours, seconds = self.limits.hours, self.seconds
         if hours is None or seconds < hours * 3600:
             return None
         return _reached("time", seconds / 3600, hours, "h")
 
-    def _charge(self, usage: Usage, usd: float | None, steps: int) -> None:
-        known = self._spent.usd
-        self._spent = replace(
-            self._spent,
-            steps=self._spent.steps + steps,
-            usage=self._spent.usage + usage,
-            usd=None if known is None or usd is None else known + usd,
-        )
+    def _calls(self, *, in_ledger: bool | None = None) -> Iterator[Reservation]:
+        """Open calls, those of sub-agents among them; ``None``: whether in the ledger or not."""
+        for call in self._open:
+            if in_ledger is None or call.in_ledger == in_ledger:
+                yield call
+        for share in self._shares:
+            yield from share._calls(in_ledger=in_ledger)
 
-    def _lose(self, tokens: int, usd: float) -> None:
-        self._lost_tokens += tokens
-        self._spent = replace(self._spent, reserved_usd=self._spent.reserved_usd + usd)
+    def _used_steps(self, spent: Spent) -> int:
+        return spent.steps + sum(call.steps for call in self._open)
 
-    def _open_usd(self) -> float:
-        own = math.fsum(r.usd for r in self._open if r.usd is not None)
-        return own + math.fsum(share._open_usd() for share in self._shares)
-
-    def _used_steps(self) -> int:
-        return self._spent.steps + sum(r.steps for r in self._open)
-
-    def _used_tokens(self) -> int:
+    def _used_tokens(self, spent: Spent) -> int:
         """With everything that is set aside."""
-        spent = self._spent.usage.total + self._spent.reserved_tokens + self._lost_tokens
-        own = spent + sum(r.tokens for r in self._open)
-        return own + sum(share.held_tokens() for share in self._shares)
+        unused = sum(share.unused_tokens() for share in self._shares)
+        return spent.usage.total + spent.reserved_tokens + unused
 
-    def _used_usd(self) -> float:
+    def _used_usd(self, spent: Spent) -> float:
         """With everything that is set aside; only asked where there is a limit."""
-        own = math.fsum(r.usd for r in self._open if r.usd is not None)
-        held = math.fsum(share.held_usd() for share in self._shares)
-        spent = (self._spent.usd or 0.0) + self._spent.reserved_usd
-        return spent + own + held + self._compute_usd()
+        unused = math.fsum(share.unused_usd() for share in self._shares)
+        return (spent.usd or 0.0) + spent.reserved_usd + unused + self._compute_usd()
 
 
 class Share(Budget):
     """A sub-agent's part of a budget. Made by ``Budget.share``; time is the whole's."""
 
-    def __init__(self, whole: Budget, limits: Limits, clock: Callable[[], float]) -> None:
-        super().__init__(limits, Spent(), clock)
+    def __init__(
+        self, whole: Budget, limits: Limits, spent: Callable[[], Spent], time: WorkingTime
+    ) -> None:
+        super().__init__(limits, spent, lambda: 0.0)
         self._whole = whole
+        self._time = time
 
-    def held_usd(self) -> float:
-        """Dollars set aside in the whole that were not charged or lost there yet."""
-        mine = (self._spent.usd or 0.0) + self._spent.reserved_usd
-        return max(self._open_usd(), (self.limits.usd or 0.0) - mine)
+    def unused_usd(self) -> float:
+        """Dollars set aside in the whole that no call was made with yet."""
+        return max(0.0, (self.limits.usd or 0.0) - self._used_usd(self.spent))
 
-    def held_tokens(self) -> int:
+    def unused_tokens(self) -> int:
         """The same in tokens."""
-        mine = self._spent.usage.total + self._lost_tokens
-        held = sum(r.tokens for r in self._open)
-        return max(held, (self.limits.tokens or 0) - mine)
+        return max(0, (self.limits.tokens or 0) - self._used_tokens(self.spent))
 
     def left(self) -> Remaining:
         """What this sub-agent may still use, in the time that is left to all."""
@@ -285,36 +292,27 @@ class Share(Budget):
         """As of any budget; a limit of the whole holds here, too, once it has been passed."""
         return super().reserve(tokens, usd, kind)
 
-    def share(self, *, usd_fraction: float, steps: int) -> Share:
+    def share(self, spent: Callable[[], Spent], *, usd_fraction: float, steps: int) -> Share:
         """Never: sub-agents start none."""
         raise ValueError("a share is not shared again")
 
     def close(self) -> None:
         """Give back what was not used; a second time does nothing. Open calls stay counted."""
-        if self not in self._whole._shares:
-            return
-        for reservation in tuple(self._open):
-            self.charge(reservation, None, None)
-        self._whole._shares.remove(self)
-
-    @contextlib.contextmanager
-    def waiting(self) -> Generator[None]:
-        """The clock of the whole stands still."""
-        with self._whole.waiting():
-            yield
+        if self in self._whole._shares:
+            self._whole._shares.remove(self)
 
     def _check(self, more: Reservation) -> None:
         super()._check(more)
         # What the share allows is set aside there; this refuses when the whole was passed since.
         self._whole._check(Reservation(0, 0.0, "compaction"))
 
-    def _charge(self, usage: Usage, usd: float | None, steps: int) -> None:
-        super()._charge(usage, usd, steps)
-        self._whole._charge(usage, usd, 0)
 
-    def _lose(self, tokens: int, usd: float) -> None:
-        super()._lose(tokens, usd)
-        self._whole._lose(tokens, usd)
+def _usd(calls: Iterable[Reservation]) -> float:
+    return math.fsum(call.usd for call in calls if call.usd is not None)
+
+
+def _tokens(calls: Iterable[Reservation]) -> int:
+    return sum(call.tokens for call in calls)
 
 
 def _steps_kept(limits: Limits) -> int:
@@ -337,7 +335,7 @@ def _reached(limit: str, used: float, allowed: float, unit: str) -> LimitReached
 
 def _unpriced(limit_usd: float) -> Paused:
     return Paused(
-        f"the limit of ${limit_usd:g} cannot be held: what the model costs is not known",
+        f"the limit of {dollars(limit_usd)} cannot be held: what the model costs is not known",
         why="an unknown cost is not zero",
         do="give its price with `--price IN,OUT` (USD per million tokens), or use "
         "`--max-tokens` instead of `--budget`",

@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from mlintern_jupyter.usage import dollars
+
 Kind = Literal["usd", "hours", "steps", "other"]
 
 _UNITS: tuple[tuple[str, Kind, float], ...] = (
@@ -230,7 +232,7 @@ def _meaning(kind: Kind, amount: float, tightest: float) -> str:
     if amount > tightest:
         return "a tighter limit of this kind was said too, and holds"
     if kind == "usd":
-        return f"at most ${amount:g} for language model and compute together"
+        return f"at most {dollars(amount)} for language model and compute together"
     if kind == "hours":
         return f"at most {amount:.4g} h of wall clock"
     return f"at most {amount:g} steps (model replies)"

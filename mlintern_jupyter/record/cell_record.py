@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlintern_jupyter.events import CellEnded, CellProposed, CellStarted, Decided
+from mlintern_jupyter.cells import CellOutcome
+from mlintern_jupyter.events import CellProposed, CellStarted, Decided
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class CellRecord:
 
     proposed: CellProposed
     started: CellStarted | None = None
-    ended: CellEnded | None = None
+    ended: CellOutcome | None = None
     decided: Decided | None = None
     number: int = 0
     """Ledger number of its first proposal: its place among the session's cells."""

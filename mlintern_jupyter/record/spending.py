@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from mlintern_jupyter.events import EffectSettled, Reserved, Settled
+from mlintern_jupyter.events import EffectSettled, Fact, Reserved, Settled
 from mlintern_jupyter.usage import CallKind, KindSpent, Spent, Usage
 
 
@@ -13,6 +13,8 @@ from mlintern_jupyter.usage import CallKind, KindSpent, Spent, Usage
 class Spending:
     """Money, tokens, steps and time. A reservation that was never settled stays counted."""
 
+    step_kind: CallKind = "main"
+    """Model calls of this kind are steps when they gave a reply."""
     spent: Spent = field(default_factory=Spent)
     by_kind: dict[CallKind, KindSpent] = field(default_factory=dict[CallKind, KindSpent])
     """What model calls used, by what they were for."""
@@ -20,19 +22,23 @@ class Spending:
     """Of the intern's newest model call."""
     _open: list[Reserved] = field(default_factory=list[Reserved])
 
-    def reserved(self, fact: Reserved) -> None:
-        """A model call may use this much."""
-        self._open.append(fact)
-        self._count_reserved()
+    def apply(self, fact: Fact) -> None:
+        """Take a committed fact into account; most facts cost nothing."""
+        if isinstance(fact, Reserved):
+            self._open.append(fact)
+            self._count_reserved()
+        elif isinstance(fact, Settled):
+            self._settled(fact)
+        elif isinstance(fact, EffectSettled) and not fact.agent:
+            self.spent = replace(self.spent, seconds=self.spent.seconds + fact.seconds)
 
-    def charged(self, fact: Settled) -> None:
-        """A model call really used this much."""
+    def _settled(self, fact: Settled) -> None:
         call = (fact.step, fact.agent, fact.kind)
         mine = [i for i, r in enumerate(self._open) if (r.step, r.agent, r.kind) == call]
         if mine:
             # The newest: an older one of the same step is a call that a crash made unaccountable.
             del self._open[mine[-1]]
-        is_main = fact.kind == "main"
+        is_main = fact.kind == self.step_kind
         self.spent = replace(
             self.spent,
             steps=self.spent.steps + (is_main and fact.replied),
@@ -48,11 +54,6 @@ class Spending:
             before.calls + 1, before.usage + fact.usage, _sum(before.usd, fact.usd)
         )
         self._count_reserved()
-
-    def worked(self, fact: EffectSettled) -> None:
-        """A tool call took its time."""
-        if not fact.agent:
-            self.spent = replace(self.spent, seconds=self.spent.seconds + fact.seconds)
 
     def _count_reserved(self) -> None:
         usd = math.fsum(r.usd for r in self._open if r.usd is not None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from mlintern_jupyter.cells import CellOutcome, CellState
 from mlintern_jupyter.events import (
@@ -59,7 +59,7 @@ from mlintern_jupyter.record.notices import (
     returned_cell_line,
 )
 from mlintern_jupyter.record.spending import Spending
-from mlintern_jupyter.usage import Limits, Spent
+from mlintern_jupyter.usage import Limits, Spent, dollars
 
 PERSON_CELLS_KEPT = 10
 _WAITING_TOOLS = frozenset({"wait_cell", "edit_cell"})
@@ -166,17 +166,7 @@ class SessionState:
         if cell is None:
             return None
         if cell.ended:
-            ended = cell.ended
-            return CellOutcome(
-                cell_id,
-                cast("CellState", ended.state),
-                cell.source,
-                ended.outputs,
-                ended.error,
-                ended.seconds,
-                ended.records,
-                ended.execution_count,
-            )
+            return cell.ended
         if cell.started:
             lost = cell.started_number <= self.earlier
             return CellOutcome(cell_id, "unknown", cell.source) if lost else None
@@ -201,10 +191,8 @@ class SessionState:
         parts = [self.status if self.turn else "not started", _count(self.spent.steps, "step")]
         if self.cells:
             parts.append(_count(len(self.cells), "cell"))
-        if self.spent.usd is None:
-            parts.append("cost unknown")
-        elif self.spent.usd > 0:
-            parts.append(f"${self.spent.usd:.2f}")
+        if self.spent.usd != 0:
+            parts.append(dollars(self.spent.usd))
         if self.outcome:
             parts.append(self.outcome.summary or self.outcome.reason)
         return f"{self.session}: {self.goal} ({', '.join(p for p in parts if p)})"
@@ -266,7 +254,7 @@ class SessionState:
     def _effect_settled(self, fact: EffectSettled, _: int) -> None:
         self.asks.pop(fact.call, None)
         self._of(fact.agent).settled(fact)
-        self.spending.worked(fact)
+        self.spending.apply(fact)
         if not fact.agent:
             self.facts.update(fact.facts)
 
@@ -301,7 +289,7 @@ class SessionState:
     def _cell_ended(self, fact: CellEnded, _: int) -> None:
         cell = self.cells.get(fact.cell_id)
         if cell:
-            self.cells[fact.cell_id] = replace(cell, ended=fact)
+            self.cells[fact.cell_id] = replace(cell, ended=fact.outcome(cell.source))
             if not self._waited_for(cell):
                 self._say(late_cell_line(fact))
 
@@ -374,9 +362,9 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     ModelChanged: SessionState._model_changed,
     AgentStarted: SessionState._agent_started,
     AgentEnded: SessionState._agent_ended,
-    Reserved: lambda state, fact, _: state.spending.reserved(fact),
+    Reserved: lambda state, fact, _: state.spending.apply(fact),
     Replied: SessionState._replied,
-    Settled: lambda state, fact, _: state.spending.charged(fact),
+    Settled: lambda state, fact, _: state.spending.apply(fact),
     EffectIntended: lambda state, fact, _: state._of(fact.agent).begun(fact),
     EffectSettled: SessionState._effect_settled,
     PlanChanged: SessionState._plan_changed,

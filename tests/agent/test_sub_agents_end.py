@@ -217,7 +217,7 @@ def test_a_budget_that_is_used_up_starts_nothing():
 def test_limits_of_the_whole_hold_for_it():
     session = Session(ByTask(T=steps(3)), [counting()], Limits(hours=1))
     session.budget = session.delegation.budget = Budget(
-        Limits(hours=1), Spent(seconds=3600), Clock()
+        Limits(hours=1), lambda: Spent(seconds=3600), Clock()
     )
     result = session.spawn()
     assert session.model.views == []

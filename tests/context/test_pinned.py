@@ -106,11 +106,17 @@ def test_status_says_what_is_left_and_what_is_unknown():
     limits = Limits(usd=5.0, hours=2.0, steps=300, tokens=1_000_000)
     spent = Spent(steps=88, usage=Usage(200_000, 0), usd=1.5, seconds=3_600, reserved_usd=0.25)
     text = status_text(limits, spent, compute_usd=0.25, tokens=21_000, context_tokens=32_768)
-    for part in ("212 of 300 steps", "$3.00 of $5", "800,000 of 1,000,000", "1.00 of 2 h", "64 %"):
+    for part in (
+        "212 of 300 steps",
+        "$3.00 of $5.00",
+        "800,000 of 1,000,000",
+        "1.00 of 2 h",
+        "64 %",
+    ):
         assert part in text
     unknown = status_text(limits, Spent(usd=None))
     assert "not known" in unknown
-    assert "of a limit of $5" in unknown
+    assert "of a limit of $5.00" in unknown
     assert "$" not in status_text(Limits(), Spent(), unmetered=True)
 
 

@@ -19,10 +19,11 @@ from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.readouts.page_view import kernel_view
-from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.running.session import Session, TurnSetup
 from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.sinks.notebook import WireSink
 from mlintern_jupyter.session.wiring.verbs import Verbs
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.wire import BUSY_PEER_TIMEOUT_S
 
 NAME = "asking-1"
@@ -76,14 +77,14 @@ def intern(line, cell):
     cell_id = BRIDGE._ip.kernel.get_parent("shell")["metadata"].get("cellId", "")
     source = f"%%intern {line}\n{cell}".rstrip()
 
-    async def build_agent(session):
-        return Turn(session, line.split())
+    async def set_up_turn(session):
+        return TurnSetup(Turn(session, line.split()), TurnToolbox([]))
 
     session = Session(
         ledger=Ledger.create(ROOT / NAME, Scrubber.from_environment()),
         state=SessionState(),
         folder=ROOT / NAME,
-        build_agent=build_agent,
+        set_up_turn=set_up_turn,
         run_turn=run_turn,
         cancel_jobs=lambda: None,
         cancel_session_jobs=lambda: None,

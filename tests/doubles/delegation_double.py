@@ -74,7 +74,7 @@ class Session:
             self.commit(STARTED)
             self.commit(TurnStarted(1, "go", "%%intern go"))
         self.limits = limits or Limits()
-        self.budget = Budget(self.limits, self.state.spent, Clock())
+        self.budget = Budget(self.limits, lambda: self.state.spent, Clock())
         self.signals, self.asked = [], []
         self.delegation = Delegation(
             agents=lambda: self.state.agents,
@@ -154,7 +154,7 @@ class Session:
             commit=self.commit,
             signal=self.signals.append,
             guards=Guards(plan=lambda: ()),
-            clock=lambda: self.budget.spent.seconds,
+            clock=lambda: self.budget.seconds,
         )
         return dispatch.carry_out(self.state.main.pending, 1)
 

@@ -24,7 +24,7 @@ class HandPeer:
         self.manager = KernelManager(transport="ipc", ip=str(folder / "k"))
         if python is not None:
             self.manager.kernel_spec.argv[0] = str(python)
-        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'peers'}:{ROOT}"}
+        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'doubles'}:{ROOT}"}
         # The history of all kernels is one file, which each locks as it starts.
         alone = ["--HistoryManager.enabled=False"]
         self.manager.start_kernel(cwd=str(folder), env=env, extra_arguments=alone)

@@ -52,7 +52,7 @@ from mlintern_jupyter.tools.base.answer import finished
 from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.build import build_tools
 from mlintern_jupyter.tools.catalog import toolsets
-from mlintern_jupyter.usage import Limits, Spent
+from mlintern_jupyter.usage import Limits
 
 GOAL = "Post-train the base model until it adds three-digit numbers. Never open the held-out file."
 ASKED = "QUESTIONS. What did call 3 print? What did I change in cell k40? What is the best score?"
@@ -226,7 +226,7 @@ class LongTurn:
         state = self.state
         self.commit(SessionStarted("s", GOAL, model.name, "unattended", {}, {}, "c", ".", "0"))
         self.commit(TurnStarted(1, GOAL, "%%intern", f'Mode: auto.\nfacts: {{"goal": "{GOAL}"}}'))
-        budget = Budget(Limits(steps=2_000), Spent(), time.monotonic)
+        budget = Budget(Limits(steps=2_000), lambda: state.spent, time.monotonic)
         asking = ModelCalls(budget, self.commit, lambda _: None, state.call_ids.__contains__)
         window = Window(SYSTEM, self.context_tokens, Meter(), model.name)
         toolbox = self._toolbox()
@@ -264,7 +264,7 @@ class LongTurn:
             commit=self.commit,
             signal=lambda _: None,
             guards=guards,
-            clock=lambda: budget.spent.seconds,
+            clock=lambda: budget.seconds,
         )  # fmt: skip
         agent = Agent(
             in_use=in_use,

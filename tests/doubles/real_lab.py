@@ -29,7 +29,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "mlintern_jupyter" / "labextension"
-STUBS = ROOT / "tests" / "peers"
+STUBS = ROOT / "tests" / "doubles"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -18,7 +18,7 @@ from mlintern_jupyter.policy.rules import Rule, Rules
 from mlintern_jupyter.protocols import CallTerms
 from mlintern_jupyter.record.chain import NumberedFact
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.usage import Limits, Spent, Usage
+from mlintern_jupyter.usage import Limits, Usage
 
 STARTED = SessionStarted("s-1", "goal", "m", "review", {}, {}, "magic", "/w", "0")
 LIMITS = Limits()
@@ -104,7 +104,7 @@ class Turn:
         self.attention, self.going = asyncio.Event(), asyncio.Event()
         self.compaction_wanted = asyncio.Event()
         self.going.set()
-        self.budget = Budget(limits, Spent(), self.clock)
+        self.budget = Budget(limits, lambda: self.state.spent, self.clock)
         self.model, self.fallback = model, fallback
         self.windows = {}
         self.answers = list(answers)
@@ -120,7 +120,7 @@ class Turn:
             commit=self.commit,
             signal=lambda _: None,
             guards=guards,
-            clock=lambda: self.budget.spent.seconds,
+            clock=lambda: self.budget.seconds,
         )
         self.agent = Agent(
             in_use=self.in_use,

@@ -1,24 +1,15 @@
 import pytest
+from budget_double import Hand, books
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlintern_jupyter.errors import LimitReached, Paused
-from mlintern_jupyter.policy.budget import Budget
+from mlintern_jupyter.events import Reserved
 from mlintern_jupyter.usage import Limits, Spent, Usage
 
 
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 def budget(spent=None, clock=None, **limits):
-    return Budget(Limits(**limits), spent or Spent(), clock or Hand())
+    return books(Limits(**limits), spent, clock)
 
 
 def test_the_step_that_would_pass_the_limit_is_refused_before_it_is_made():
@@ -52,6 +43,18 @@ def test_tokens_are_held_with_what_is_reserved_and_charged_as_used():
     held.reserve(600, 0.0)
     with pytest.raises(LimitReached):
         held.reserve(1, 0.0)
+
+
+def test_a_reservation_on_its_way_into_the_ledger_counts_once_before_and_after():
+    held = budget(usd=1.0, tokens=100)
+    first = held.budget.reserve(60, 0.7)
+    assert (held.spent.reserved_usd, held.left().tokens) == (0.7, 40)
+    with pytest.raises(LimitReached, match="token"):
+        held.reserve(50, 0.1)
+    held.folds[0].apply(Reserved(1, 60, 0.7))
+    held.committed(first)
+    assert (held.spent.reserved_usd, held.left().tokens) == (0.7, 40)
+    assert held.exceeded() is None
 
 
 def test_an_open_reservation_is_charged_in_full_until_it_is_settled():
@@ -136,7 +139,7 @@ def test_a_reservation_is_settled_once():
 
 def test_what_its_jobs_cost_is_not_there_for_model_calls():
     jobs = 0.0
-    held = Budget(Limits(usd=1.0), Spent(usd=0.3), Hand(), lambda: jobs)
+    held = books(Limits(usd=1.0), Spent(usd=0.3), Hand(), lambda: jobs)
     held.charge(held.reserve(1, 0.5), Usage(1, 1), 0.1)
     jobs = 0.5
     with pytest.raises(LimitReached, match="cost"):
@@ -181,7 +184,7 @@ class TestWhatIsLeft:
 
     def test_is_after_open_calls_jobs_and_time(self):
         clock = Hand()
-        held = Budget(
+        held = books(
             Limits(usd=10.0, hours=1.0, steps=20, tokens=1000),
             Spent(steps=3, usd=1.0, seconds=60.0, reserved_usd=0.5),
             clock,
@@ -238,7 +241,7 @@ class TestExceeding:
 
     def test_is_told_while_a_job_or_a_tool_runs(self):
         jobs, clock = 0.0, Hand()
-        held = Budget(Limits(usd=1.0, hours=1.0), Spent(usd=0.3), clock, lambda: jobs)
+        held = books(Limits(usd=1.0, hours=1.0), Spent(usd=0.3), clock, lambda: jobs)
         jobs = 0.71
         passed = held.exceeded()
         assert (passed.limit, passed.used, passed.allowed) == ("cost", pytest.approx(1.01), 1.0)
@@ -257,7 +260,7 @@ class TestExceeding:
     def test_counts_what_a_crash_left_reserved_but_not_what_an_open_call_may_cost(self):
         assert budget(Spent(usd=0.5, reserved_usd=0.6), usd=1.0).exceeded().limit == "cost"
         jobs = 0.0
-        held = Budget(Limits(usd=1.0), Spent(), Hand(), lambda: jobs)
+        held = books(Limits(usd=1.0), Spent(), Hand(), lambda: jobs)
         held.reserve(1, 0.9)
         jobs = 0.5
         assert held.exceeded() is None
@@ -281,7 +284,7 @@ class TestRunawayCost:
 
     def test_e06_a_cap_that_is_passed_while_a_job_runs_is_told_to_who_watches(self):
         jobs = 0.5
-        held = Budget(Limits(usd=1.0), Spent(usd=0.4), Hand(), lambda: jobs)
+        held = books(Limits(usd=1.0), Spent(usd=0.4), Hand(), lambda: jobs)
         assert held.exceeded() is None
         jobs = 0.7
         assert isinstance(held.exceeded(), LimitReached)

@@ -1,24 +1,14 @@
 import pytest
+from budget_double import Hand, books
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlintern_jupyter.errors import LimitReached, Paused
-from mlintern_jupyter.policy.budget import Budget
 from mlintern_jupyter.usage import Limits, Spent, Usage
 
 
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 def budget(clock=None, **limits):
-    return Budget(Limits(**limits), Spent(), clock or Hand())
+    return books(Limits(**limits), clock=clock)
 
 
 class TestAShare:
@@ -90,13 +80,23 @@ class TestAShare:
 
     def test_stops_when_the_whole_was_passed_by_a_job(self):
         jobs = 0.0
-        held = Budget(Limits(usd=10.0), Spent(), Hand(), lambda: jobs)
+        held = books(Limits(usd=10.0), Spent(), Hand(), lambda: jobs)
         share = held.share(usd_fraction=0.5, steps=4)
         jobs = 6.0
         with pytest.raises(LimitReached, match="cost"):
             share.reserve(1, 0.1)
         jobs = 10.5
         assert share.exceeded().limit == "cost"
+
+    def test_does_not_end_the_turn_by_what_its_open_call_may_cost_until_that_is_lost(self):
+        jobs = 0.0
+        held = books(Limits(usd=10.0), Spent(), Hand(), lambda: jobs)
+        share = held.share(usd_fraction=0.5, steps=4)
+        share.reserve(100, 4.0)
+        jobs = 9.0
+        assert held.exceeded() is share.exceeded() is None
+        share.close()
+        assert held.exceeded().limit == "cost"
 
     def test_needs_a_price_where_dollars_are_limited(self):
         share = budget(usd=10.0).share(usd_fraction=0.5, steps=4)

@@ -121,7 +121,7 @@ def test_of_two_limits_of_one_kind_the_tighter_holds_and_the_other_says_so() -> 
 def test_what_was_understood_is_shown_in_the_persons_own_words() -> None:
     wishes = parse_prose_limits("LoRA is fine. Stay under $20 and 6 hours.")
     assert wishes.understood == (
-        ("Stay under $20", "at most $20 for language model and compute together"),
+        ("Stay under $20", "at most $20.00 for language model and compute together"),
         ("6 hours", "at most 6 h of wall clock"),
     )
 

@@ -1,11 +1,13 @@
+import json
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_samples import CALL, FAST, STARTED, TURN, numbered, one_step, whole_turn
 
-from mlintern_jupyter.event_json import FACTS
+from mlintern_jupyter.cells import CellOutcome
+from mlintern_jupyter.event_json import FACTS, fact_from_wire, to_wire
 from mlintern_jupyter.events import (
     CellEnded,
     CellProposed,
@@ -163,6 +165,20 @@ def test_a_cell_an_earlier_process_started_is_unknown_and_one_of_this_process_is
     assert state.outcome_of("a") is None
     assert state.state_of("a") == "running"
     assert state.outcome_of("somebody else's") is None
+
+
+def test_an_outcome_comes_out_of_the_ledger_as_it_went_in():
+    went_in = CellOutcome(
+        "a", "failed", "print(2)", ({"output_type": "stream"},), "ValueError: x", 2.5,
+        ({"what": "eval"},), 7,
+    )  # fmt: skip
+    assert all(getattr(went_in, f.name) != f.default for f in fields(CellOutcome))
+    line = json.loads(json.dumps(to_wire(CellEnded.of(went_in))))
+    assert set(line) == {
+        "type", "cell_id", "state", "error", "seconds", "outputs", "records", "execution_count",
+    }  # fmt: skip
+    state = live(STARTED, PROPOSED, CellStarted("a", "s", "print(2)"), fact_from_wire(line))
+    assert state.outcome_of("a") == went_in
 
 
 def test_a_skipped_cell_tells_why_and_may_still_be_run():

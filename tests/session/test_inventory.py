@@ -138,9 +138,9 @@ def test_cost_is_told_apart_by_kind_and_unknown_is_said() -> None:
     )
     text = kinds_text(state.spending.by_kind, unmetered=False)
     assert text.split("\n") == [
-        "  main        1 call, 900 prompt tokens (800 cached), 100 output tokens, $0.2500",
+        "  main        1 call, 900 prompt tokens (800 cached), 100 output tokens, $0.25",
         "  research    2 calls, 100 prompt tokens (0 cached), 10 output tokens, cost unknown",
-        "  compaction  1 call, 70 prompt tokens (0 cached), 7 output tokens, $0.0000",
+        "  compaction  1 call, 70 prompt tokens (0 cached), 7 output tokens, $0.00",
     ]
     assert "unmetered" in kinds_text(state.spending.by_kind, unmetered=True).split("\n")[2]
     assert kinds_text({}, unmetered=False) == ""

@@ -46,7 +46,6 @@ from mlintern_jupyter.session.readouts.page_view import (
     session_view,
 )
 from mlintern_jupyter.session.running.session import Session
-from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.usage import Usage
 from mlintern_jupyter.views import (
     AgentView,
@@ -88,8 +87,8 @@ def session(root: Path) -> Iterator[Session]:
         ledger=Ledger.create(root / "s-1", Scrubber.from_environment()),
         state=SessionState(),
         folder=root / "s-1",
-        build_agent=lambda _: pytest.fail("no turn is begun here"),
-        run_turn=run_turn,
+        set_up_turn=lambda _: pytest.fail("no turn is begun here"),
+        run_turn=lambda *_: pytest.fail("no turn is begun here"),
         cancel_jobs=lambda: None,
         cancel_session_jobs=lambda: None,
         env={},

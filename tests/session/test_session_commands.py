@@ -38,8 +38,9 @@ from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running import worker
-from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session
+from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session, TurnSetup
 from mlintern_jupyter.session.running.turn import run_turn
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"
 
@@ -85,7 +86,7 @@ class Scene:
             ledger=ledger,
             state=SessionState(),
             folder=folder / "s-1",
-            build_agent=self._build_agent,
+            set_up_turn=self._set_up_turn,
             run_turn=run_turn,
             cancel_jobs=self.cancelled.set,
             cancel_session_jobs=self.own_cancelled.set,
@@ -95,9 +96,9 @@ class Scene:
             SessionStarted("s-1", "goal", "m", "review", {"usd": usd}, {}, "magic", "/w", "0")
         )
 
-    async def _build_agent(self, session: Session) -> Any:
+    async def _set_up_turn(self, session: Session) -> TurnSetup:
         session.attach(self.host)  # type: ignore[arg-type]
-        return self
+        return TurnSetup(self, TurnToolbox([]))  # type: ignore[arg-type]
 
     @property
     def asking(self) -> Scene:

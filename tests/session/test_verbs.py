@@ -18,9 +18,10 @@ from mlintern_jupyter.events import Answered, Asked, ModelChanged, SessionStarte
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.running.session import Session, TurnSetup
 from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.wiring.verbs import Verbs
+from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 
 
 def asked(call: str, tool: str = "push_to_hub") -> Asked:
@@ -67,7 +68,7 @@ class Scene:
             ledger=Ledger.create(folder / "s-1", Scrubber.from_environment()),
             state=SessionState(),
             folder=folder / "s-1",
-            build_agent=self._build_agent,
+            set_up_turn=self._set_up_turn,
             run_turn=run_turn,
             cancel_jobs=lambda: None,
             cancel_session_jobs=lambda: None,
@@ -77,8 +78,8 @@ class Scene:
         self.session.commit(started)
         self.verbs = Verbs(lambda: self.session, Config)
 
-    async def _build_agent(self, session: Session) -> Any:
-        return Turn(session, self.calls)
+    async def _set_up_turn(self, session: Session) -> TurnSetup:
+        return TurnSetup(Turn(session, self.calls), TurnToolbox([]))  # type: ignore[arg-type]
 
     def asks(self, *calls: str) -> Scene:
         """Begin a turn and wait until its questions are open."""

@@ -230,16 +230,16 @@ def _price(plan: ModelPlan, entry: dict[str, Any]) -> Price | None:
     said = _object(entry.get("pricing"))
     per_token = "prompt" in said
     names = ("prompt", "completion") if per_token else ("input", "output")
-    both = [_dollars(said.get(name)) for name in names]
+    both = [_usd(said.get(name)) for name in names]
     free = str(entry.get("id", "")).endswith(":free")
-    if None in both or _dollars(said.get("request", 0)) != 0.0 or (not any(both) and not free):
+    if None in both or _usd(said.get("request", 0)) != 0.0 or (not any(both) and not free):
         return None
     scale = 1e6 if per_token else 1.0
     source = plan.name.partition("/")[0]
     return Price(cast("float", both[0]) * scale, cast("float", both[1]) * scale, source)
 
 
-def _dollars(value: Any) -> float | None:
+def _usd(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -12,6 +12,7 @@ from mlintern_jupyter.session.readouts.questions import (
     inert,
     price_text,
 )
+from mlintern_jupyter.usage import dollars
 
 
 def card_text(state: SessionState, note: str = "") -> str:
@@ -71,6 +72,4 @@ def card_bundle(state: SessionState, note: str = "", record: str = "") -> dict[s
 
 def money(state: SessionState) -> str:
     """What was spent in words; unknown is said to be unknown, never zero."""
-    if state.options.get("unmetered"):
-        return "unmetered"
-    return "cost unknown" if state.spent.usd is None else f"${state.spent.usd:.4f}"
+    return "unmetered" if state.options.get("unmetered") else dollars(state.spent.usd)

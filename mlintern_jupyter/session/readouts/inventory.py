@@ -11,7 +11,7 @@ from mlintern_jupyter.policy.rules import UNDECLARED, Rules, stricter
 from mlintern_jupyter.protocols import Tool, Toolbox, Verdict
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.readouts.questions import one_line, price_text
-from mlintern_jupyter.usage import CallKind, KindSpent
+from mlintern_jupyter.usage import CallKind, KindSpent, dollars
 
 _WITHOUT: dict[ModelRole, str] = {
     "research": "as main",
@@ -50,7 +50,7 @@ def kinds_text(kinds: Mapping[CallKind, KindSpent], *, unmetered: bool) -> str:
     return "\n".join(
         f"  {name:<10}  {_calls(spent.calls)}, {spent.usage.input_tokens:,} prompt tokens"
         f" ({spent.usage.cached_tokens:,} cached), {spent.usage.output_tokens:,} output tokens,"
-        f" {_money(spent.usd, unmetered=unmetered)}"
+        f" {'unmetered' if unmetered and spent.usd == 0 else dollars(spent.usd)}"
         for name, spent in rows
     )
 
@@ -141,9 +141,3 @@ def _about(tool: Tool, rules: Rules) -> str:
 
 def _calls(number: int) -> str:
     return "1 call" if number == 1 else f"{number} calls"
-
-
-def _money(usd: float | None, *, unmetered: bool) -> str:
-    if usd is None:
-        return "cost unknown"
-    return "unmetered" if unmetered and usd == 0 else f"${usd:.4f}"

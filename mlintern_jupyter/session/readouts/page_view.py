@@ -144,7 +144,7 @@ def _outcome(state: SessionState) -> OutcomeView | None:
 
 
 def _near_limit(state: SessionState, jobs_usd: float) -> bool:
-    budget = Budget(state.limits, state.spent, lambda: 0.0, lambda: jobs_usd)
+    budget = Budget(state.limits, lambda: state.spent, lambda: 0.0, lambda: jobs_usd)
     return budget.near_limit()
 
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -43,12 +44,12 @@ from mlintern_jupyter.events import (
 )
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.models.names import PLAYBOOK
-from mlintern_jupyter.options import MODES
 from mlintern_jupyter.policy.gate import runs_unreviewed
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running.approvals import Approvals
 from mlintern_jupyter.session.running.bus import Bus
+from mlintern_jupyter.session.running.modes import check_mode
 from mlintern_jupyter.session.running.proposals import run_what_may
 from mlintern_jupyter.session.running.roles import plan_of
 from mlintern_jupyter.session.running.worker import Heard, Hold, Worker
@@ -59,8 +60,31 @@ PAUSED = "the person paused it"
 MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
 
 
+@dataclass(frozen=True)
+class TurnSetup:
+    """What a turn works with, and what people may want to know of it."""
+
+    agent: Agent
+    toolbox: TurnToolbox
+    notes: tuple[str, ...] = ()
+    """Said on the run card beside what stands there."""
+
+
 class Session:
-    """Joins ledger, state, bus and worker; what a turn needs is built by ``build_agent``."""
+    """Joins ledger, state, bus and worker; what a turn needs is handed in.
+
+    Args:
+        ledger: the record.
+        state: its fold so far.
+        folder: of the record.
+        set_up_turn: makes everything a turn works with; called on the worker's loop.
+        run_turn: runs one turn to its end.
+        cancel_jobs: ends the running jobs of the folder.
+        cancel_session_jobs: ends the jobs this session's cells started; takes up to seconds.
+        env: the environment with every key.
+        servers: how the MCP servers stand.
+        on_close: ends what outlives a turn, on the worker's loop.
+    """
 
     def __init__(
         self,
@@ -68,29 +92,27 @@ class Session:
         ledger: Ledger,
         state: SessionState,
         folder: Path,
-        build_agent: Callable[[Session], Awaitable[Agent]],
+        set_up_turn: Callable[[Session], Awaitable[TurnSetup]],
         run_turn: Callable[[Session, StartTurn | ResumeTurn], Awaitable[None]],
         cancel_jobs: Callable[[], None],
         cancel_session_jobs: Callable[[], None],
         env: Mapping[str, str],
+        servers: Callable[[], Sequence[Status]] = tuple,
+        on_close: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.ledger = ledger
         self.state = state
         self.folder = folder
         self.bus = Bus()
-        self.build_agent = build_agent
-        """Everything a turn works with; called on the worker's loop."""
+        self._set_up_turn = set_up_turn
         self._run_turn = run_turn
         self._cancel_jobs = cancel_jobs
         self.cancel_session_jobs = cancel_session_jobs
-        """End the jobs this session's cells started; takes up to seconds."""
         self._env = env
         self._lock = threading.RLock()
         self.host: WireHost | None = None
         self.card_note = ""
         """Said on the run card until the turn ends."""
-        self.briefing = ""
-        self.resume_note = ""
         self.activity = ""
         """What the turn does right now, in a few words."""
         self.context_tokens: int | None = None
@@ -99,8 +121,7 @@ class Session:
         """Nobody said how much the model reads, so a small window is assumed."""
         self.toolbox: TurnToolbox | None = None
         """Of the turn that runs, or ran last in this kernel."""
-        self.servers: Callable[[], Sequence[Status]] = tuple
-        """How the MCP servers stand."""
+        self.servers = servers
         self.attention = asyncio.Event()
         """Set on the worker's loop when the person spoke, until the next model call."""
         self.going = asyncio.Event()
@@ -110,8 +131,7 @@ class Session:
         self.approvals = Approvals(self.commit)
         self._answering: set[str] = set()
         """Questions whose answer is on its way to the worker."""
-        self.on_close: Callable[[], Coroutine[Any, Any, None]] | None = None
-        """Ends what outlives a turn, on the worker's loop."""
+        self._on_close = on_close
         self._tasks: set[asyncio.Future[None]] = set()
         self.worker = Worker(state.session, self._turn, self._hear)
 
@@ -269,6 +289,21 @@ class Session:
         self.host = host
         host.turn_open = True
 
+    async def set_up_turn(self) -> Agent:
+        """What the turn that begins works with. Raises UsageError when a part is not there."""
+        setup = await self._set_up_turn(self)
+        self.toolbox = setup.toolbox
+        self.note_on_card("\n\n".join(filter(None, (self.card_note, *setup.notes))))
+        return setup.agent
+
+    def note_on_card(self, note: str) -> None:
+        """Say this on the run card until the turn ends."""
+        self.card_note = note
+
+    def model_reads(self, context_tokens: int | None, *, assumed: bool) -> None:
+        """How much the model that is asked now reads; it may be another one at each step."""
+        self.context_tokens, self.context_assumed = context_tokens, assumed
+
     def end_turn(self) -> None:
         """No call waits for the notebook's cells any more."""
         self.activity = ""
@@ -281,8 +316,8 @@ class Session:
 
     def close(self) -> None:
         """Leave the record to others."""
-        if self.on_close is not None:
-            self.worker.finish(self.on_close())
+        if self._on_close is not None:
+            self.worker.finish(self._on_close())
         self.worker.close()
         if self.host is not None:
             self.host.close()
@@ -353,26 +388,6 @@ class Session:
 
     async def _turn(self, command: StartTurn | ResumeTurn) -> None:
         await self._run_turn(self, command)
-
-
-def check_mode(mode: Mode, *, cap: Mode, limit_usd: float | None) -> None:
-    """Refuse a mode that may not be used here.
-
-    Raises:
-        UsageError: it is above the cap, or unattended without a budget.
-    """
-    if MODES.index(mode) > MODES.index(cap):
-        raise UsageError(
-            f"mode {mode} is not allowed here",
-            why=f"the most permissive mode this server allows is {cap}",
-            do=f"use {cap}, or ask whoever runs this server",
-        )
-    if mode == "unattended" and limit_usd is None:
-        raise UsageError(
-            "unattended mode needs a budget",
-            why="nobody is asked, so the budget is the only yes there is",
-            do="use auto, or start the session with --budget USD",
-        )
 
 
 def _no_turn(session: Session) -> UsageError:

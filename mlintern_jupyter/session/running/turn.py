@@ -43,12 +43,12 @@ async def run_turn(session: Session, command: StartTurn | ResumeTurn) -> None:
         if isinstance(command, StartTurn):
             turn += 1
             started = TurnStarted(
-                turn, command.text, command.source, session.briefing, command.cell_id
+                turn, command.text, command.source, command.briefing, command.cell_id
             )
             session.commit(started)
-            summary = await _within_limits(session, await session.build_agent(session))
+            summary = await _within_limits(session, await session.set_up_turn())
         else:
-            summary = await _resume(session, turn)
+            summary = await _resume(session, turn, command.note)
         _end(session, turn, "completed", "the intern finished", summary)
     except asyncio.CancelledError:
         for answer in stopped_calls(session.state):
@@ -66,19 +66,19 @@ async def run_turn(session: Session, command: StartTurn | ResumeTurn) -> None:
         session.end_turn()
 
 
-async def _resume(session: Session, turn: int) -> str:
+async def _resume(session: Session, turn: int, note: str) -> str:
     """Go on with an unfinished turn; its last answer, if that was given already."""
     last = final_answer(session.state)
     lost = cells_to_restore(session.state)
-    session.commit(TurnResumed(turn, session.resume_note))
-    furnished = await session.build_agent(session)
+    session.commit(TurnResumed(turn, note))
+    agent = await session.set_up_turn()
     assert session.host is not None
     for cell in lost:
         await session.host.insert_cell(cell)
     ran = last_run(session.state)
     if ran is not None:
         await session.host.update_cell(ran[0], mark=asdict(ran[1]))
-    return await _within_limits(session, furnished) if last is None else last
+    return await _within_limits(session, agent) if last is None else last
 
 
 async def _within_limits(session: Session, agent: Agent) -> str:

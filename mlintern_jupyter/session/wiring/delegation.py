@@ -45,6 +45,7 @@ from mlintern_jupyter.policy.budget import Budget, Share
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.protocols import CallTerms, Effect, Grant, Model, Tool, ToolContext
 from mlintern_jupyter.record.conversation import AgentRecord, Conversation
+from mlintern_jupyter.record.spending import Spending
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.research.delegate import Role
 
@@ -126,10 +127,21 @@ class Delegation:
 
     async def _work(self, record: AgentRecord, prompt: str) -> AgentResult:
         name, talk = record.started.agent, record.conversation
-        share = self.budget.share(usd_fraction=SHARE, steps=max(1, STEPS - talk.step))
+        # Of this share only: what an interrupted sub-agent used before is in the whole.
+        spending = Spending(step_kind="research")
+        share = self.budget.share(
+            lambda: spending.spent, usd_fraction=SHARE, steps=max(1, STEPS - talk.step)
+        )
         cap = Cap(share)
+
+        def commit(fact: Fact) -> int:
+            cap.noted(fact)
+            number = self.commit(fact)
+            spending.apply(fact)
+            return number
+
         try:
-            result = await run_sub_agent(self._agent(record, prompt, share, cap), cap)
+            result = await run_sub_agent(self._agent(record, prompt, share, cap, commit), cap)
         except Paused as error:
             self.commit(AgentEnded(name, "paused", "", error.what))
             raise
@@ -142,12 +154,15 @@ class Delegation:
         self.commit(AgentEnded(name, result.outcome, result.whole(), result.reason))
         return result
 
-    def _agent(self, record: AgentRecord, prompt: str, share: Share, cap: Cap) -> Agent:
+    def _agent(
+        self,
+        record: AgentRecord,
+        prompt: str,
+        share: Share,
+        cap: Cap,
+        commit: Callable[[Fact], int],
+    ) -> Agent:
         name, talk = record.started.agent, record.conversation
-
-        def commit(fact: Fact) -> int:
-            cap.noted(fact)
-            return self.commit(fact)
 
         def signal(said: Signal) -> None:
             shown = Activity(f"{name}: {said.text}") if isinstance(said, Activity) else said
@@ -186,7 +201,7 @@ class Delegation:
                 commit=commit,
                 signal=signal,
                 guards=guards,
-                clock=lambda: self.budget.spent.seconds,
+                clock=lambda: self.budget.seconds,
                 agent=name,
             ),
             guards=guards,

@@ -40,8 +40,8 @@ from mlintern_jupyter.session.running.identity import (
 )
 from mlintern_jupyter.session.running.resume import resume_note, run_setup_again
 from mlintern_jupyter.session.running.session import Session
-from mlintern_jupyter.session.wiring.briefing import near
-from mlintern_jupyter.session.wiring.prepare import prepare
+from mlintern_jupyter.session.wiring.briefing import briefing, near
+from mlintern_jupyter.session.wiring.prepare import Prepared, prepare
 from mlintern_jupyter.session.wiring.session_factory import SessionFactory
 from mlintern_jupyter.session.wiring.step_mode import StepMode
 from mlintern_jupyter.session.wiring.verbs import Verbs
@@ -141,10 +141,10 @@ class KernelSessions:
         if state.turn:
             changed = difference(state.turn_source, source)
             text += f"\n\nThe request was changed:\n{changed}"
-        note = self.factory.brief(session, prepared)
+        note = self.factory.switch(session, prepared)
         self.bridge.lead_here()
         shown = self._card(session, "\n\n".join(said for said in (how, note) if said))
-        session.submit(StartTurn(text, cell_id, source))
+        session.submit(StartTurn(text, cell_id, source, _briefing(session, prepared)))
         return shown
 
     def _unfinished(self, state: SessionState) -> str:
@@ -179,7 +179,7 @@ class KernelSessions:
         shown = self._card(session, "\n\n".join(note for note in said if note))
         self.factory.stamp(session, marked)
         self.steps.stamp(marked)
-        session.submit(StartTurn(prepared.text, cell_id, marked))
+        session.submit(StartTurn(prepared.text, cell_id, marked, _briefing(session, prepared)))
         return shown
 
     def _reopened(self, folder: SessionFolder) -> Session:
@@ -226,11 +226,11 @@ class KernelSessions:
         if how is None:
             return NOBODY.format(goal=folder.goal)
         session = self._reopened(folder)
-        session.resume_note = resume_note(session.state)
+        note = resume_note(session.state)
         run_setup_again(self.ip, session.state)
         self.bridge.lead_here()
         shown = self._card(session, how)
-        session.submit(ResumeTurn())
+        session.submit(ResumeTurn(note))
         return shown
 
     def next(self, _: str = "") -> str:
@@ -286,6 +286,11 @@ class KernelSessions:
         if self.session is None or self.session.state.session != session:
             raise UsageError(f"session {session} is not open in this kernel")
         self.verbs.handle(self.session, command)
+
+
+def _briefing(session: Session, prepared: Prepared) -> str:
+    state = session.state
+    return briefing(prepared.goal, prepared.benchmark, state.limits, state.mode)
 
 
 def _briefly(work: Callable[[], object]) -> None:

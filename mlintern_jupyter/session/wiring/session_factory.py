@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mlintern_jupyter import __version__
-from mlintern_jupyter.agent.loop import Agent
 from mlintern_jupyter.compute.jobs import Jobs
 from mlintern_jupyter.config import Config, notebook_folder, record_root
 from mlintern_jupyter.errors import LedgerLocked
@@ -25,14 +24,15 @@ from mlintern_jupyter.record.durable import writable_root
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.running.identity import new_session_id
+from mlintern_jupyter.session.running.modes import check_mode
 from mlintern_jupyter.session.running.roles import Roles
-from mlintern_jupyter.session.running.session import Session, check_mode
+from mlintern_jupyter.session.running.session import Session, TurnSetup
 from mlintern_jupyter.session.running.turn import run_turn
 from mlintern_jupyter.session.sinks.notebook import CardSink, MarkSink, WireSink
-from mlintern_jupyter.session.wiring.briefing import briefing, near
+from mlintern_jupyter.session.wiring.briefing import near
 from mlintern_jupyter.session.wiring.prepare import Prepared, role_models
 from mlintern_jupyter.session.wiring.toolset_choice import switch_toolsets
-from mlintern_jupyter.session.wiring.turn_setup import TurnSetup
+from mlintern_jupyter.session.wiring.turn_setup import TurnBuilder
 from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.mcp.pins import pins_path
 from mlintern_jupyter.tools.mcp.servers import McpServers
@@ -74,7 +74,6 @@ class SessionFactory:
         name = new_session_id(prepared.goal or prepared.text)
         ledger = Ledger.create(root / name, Scrubber(self.environment(config)))
         session = self._session(ledger, SessionState(), root / name, config)
-        self.brief(session, prepared)
         said = prepared.options
         session.commit(
             SessionStarted(
@@ -101,11 +100,10 @@ class SessionFactory:
         )
         return session
 
-    def brief(self, session: Session, prepared: Prepared) -> str:
-        """What the next turn is told beside the request.
+    def switch(self, session: Session, prepared: Prepared) -> str:
+        """Switch a session to the mode and toolsets that its changed cell says.
 
-        A session keeps the limits it was started with; a mode and toolsets said in its changed cell
-        are switched to.
+        Its limits stay those that it was started with.
 
         Returns:
             What the person should know of that; empty where nothing was switched that costs.
@@ -113,18 +111,11 @@ class SessionFactory:
         Raises:
             UsageError: that mode needs a budget, and the session has none.
         """
-        state, mode, limits = session.state, prepared.mode, prepared.limits
-        note = ""
-        if state.session:
-            limits = state.limits
-            if "mode" in prepared.options.said and mode != state.mode:
-                check_mode(mode, cap=mode, limit_usd=limits.usd)
-                session.commit(ModeChanged(mode))
-            mode = state.mode
-            if "tools" in prepared.options.said:
-                note = switch_toolsets(session, prepared.options.tools)
-        session.briefing = briefing(prepared.goal, prepared.benchmark, limits, mode)
-        return note
+        said, mode = prepared.options.said, prepared.mode
+        if "mode" in said and mode != session.state.mode:
+            check_mode(mode, cap=mode, limit_usd=session.state.limits.usd)
+            session.commit(ModeChanged(mode))
+        return switch_toolsets(session, prepared.options.tools) if "tools" in said else ""
 
     def reopen(self, folder: Path, config: Config) -> Session:
         """The session of a record, to go on with it.
@@ -152,21 +143,21 @@ class SessionFactory:
     ) -> Session:
         self._watch_held_out(folder.parent)
         env = self.environment(config)
+        mcp = McpServers(config.mcp, env, pins_path(env))
         session = Session(
             ledger=ledger,
             state=state,
             folder=folder,
-            build_agent=self._build_agent,
+            set_up_turn=self._set_up_turn,
             run_turn=run_turn,
             cancel_jobs=lambda: Jobs().cancel_running(),
             cancel_session_jobs=lambda: Jobs(folder.parent).cancel_running(
                 jobs_named_in(state.cells.values())
             ),
             env=env,
+            servers=mcp.status,
+            on_close=mcp.close,
         )
-        mcp = McpServers(config.mcp, env, pins_path(env))
-        session.servers = mcp.status
-        session.on_close = mcp.close
         self._resources[folder] = SessionResources(Roles(state, session.commit, env), mcp, env)
         self._watched = session
         return session
@@ -187,7 +178,7 @@ class SessionFactory:
         The note stands on the card until the turn ends.
         """
         state = session.state
-        session.card_note = note
+        session.note_on_card(note)
         session.bus.reach(
             WireSink(self._bridge, state.session),
             MarkSink(state, self._bridge),
@@ -199,11 +190,11 @@ class SessionFactory:
             ),
         )
 
-    async def _build_agent(self, session: Session) -> Agent:
+    async def _set_up_turn(self, session: Session) -> TurnSetup:
         """Everything one turn works with; runs on the worker thread, where models are loaded."""
         resources = self._resources[session.folder]
         shell: Any = self._ip
-        setup = TurnSetup(
+        builder = TurnBuilder(
             session,
             self._host(session),
             resources.roles,
@@ -211,10 +202,7 @@ class SessionFactory:
             shell.user_ns,
             resources.env,
         )
-        agent = await setup.agent()
-        noted = "\n\n".join([session.card_note, *await setup.notes()])
-        session.card_note = noted.strip()
-        return agent
+        return await builder.build()
 
     def _host(self, session: Session) -> WireHost:
         """One for all turns: a cell may run, and settle, between two of them."""

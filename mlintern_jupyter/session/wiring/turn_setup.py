@@ -33,7 +33,7 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.session.readouts.page_view import best_score
 from mlintern_jupyter.session.running.roles import Roles
-from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.running.session import Session, TurnSetup
 from mlintern_jupyter.session.wiring.delegation import Delegation
 from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.base.deps import ToolDeps
@@ -45,7 +45,7 @@ from mlintern_jupyter.views import ScoreView
 
 
 @dataclass
-class TurnSetup:
+class TurnBuilder:
     """Made anew for each turn, on the worker's loop; what outlives a turn is handed in."""
 
     session: Session
@@ -57,7 +57,7 @@ class TurnSetup:
     env: Mapping[str, str]
     """With every key, also while a cell runs."""
 
-    async def agent(self) -> Agent:
+    async def build(self) -> TurnSetup:
         """What the turn works with.
 
         Raises:
@@ -69,7 +69,7 @@ class TurnSetup:
         self.system = system_prompt(self.toolsets)
         self.budget = Budget(
             state.limits,
-            state.spent,
+            lambda: state.spent,
             time.monotonic,
             lambda: Jobs(session.folder.parent).committed_usd(state.session),
         )
@@ -78,7 +78,7 @@ class TurnSetup:
         self.guards = Guards(plan=lambda: state.plan, near_limit=self.budget.near_limit)
         self.guards.recall(self._past())
         self.deps = await self._tool_deps()
-        toolbox = session.toolbox = TurnToolbox(build_tools(self.deps, self.toolsets))
+        toolbox = TurnToolbox(build_tools(self.deps, self.toolsets))
         self.delegation = Delegation(
             agents=lambda: state.agents,
             model=lambda: self.roles.model("research"),
@@ -107,9 +107,9 @@ class TurnSetup:
             commit=session.commit,
             signal=session.signal,
             guards=self.guards,
-            clock=lambda: self.budget.spent.seconds,
+            clock=lambda: self.budget.seconds,
         )
-        return Agent(
+        agent = Agent(
             in_use=self._in_use,
             use_fallback=self.roles.use_fallback,
             toolbox=toolbox,
@@ -125,12 +125,13 @@ class TurnSetup:
             going=session.going,
             compaction_wanted=session.compaction_wanted,
         )
+        return TurnSetup(agent, toolbox, await self._notes())
 
-    async def notes(self) -> tuple[str, ...]:
+    async def _notes(self) -> tuple[str, ...]:
         """What the person should know of models and tools of this turn."""
         window = (await self._in_use()).window
         lines: list[str] = list(getattr(self.model, "notes", ()))
-        if self.session.context_assumed:
+        if self.roles.assumes(self.model):
             lines.append(
                 f"{self.model.name} does not say how much it reads: {window.context_tokens:,}"
                 " tokens are assumed; `--context TOKENS` says better"
@@ -211,8 +212,8 @@ class TurnSetup:
     async def _in_use(self) -> CurrentModel:
         self.model = await self.roles.model()
         window = self.roles.window(self.model, self.system)
-        self.session.context_tokens = window.context_tokens
-        self.session.context_assumed = self.roles.assumes(self.model)
+        assumed = self.roles.assumes(self.model)
+        self.session.model_reads(window.context_tokens, assumed=assumed)
         return CurrentModel(self.model, window)
 
     def _digest(self, asking: ModelCalls, talk: Conversation) -> DigestOf:
