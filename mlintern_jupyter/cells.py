@@ -60,6 +60,8 @@ class NewCell:
     cell_type: CellType
     source: str
     mark: CellMark
+    why: str = ""
+    """The intern's expectation, for a front end that shows it beside the proposal."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
+
+from mlintern_jupyter.reading import ReadingError, read
 
 Mode = Literal["review", "auto", "unattended"]
 ModelRole = Literal["main", "research", "compaction", "fallback"]
@@ -150,32 +152,14 @@ def command_from_wire(data: dict[str, Any]) -> Command:
     """The command in a JSON object ``{"kind": "SetMode", "mode": "auto"}``.
 
     Raises:
-        KeyError: a field is missing.
-        ValueError: no such kind, a field it does not have, or a value that is not allowed.
+        ReadingError: there is no such kind, or a field is missing, unknown or not allowed.
     """
-    kind = data["kind"]
+    kind = data.get("kind")
     if not isinstance(kind, str) or kind not in _FROM_A_PAGE:
-        raise ValueError(
+        raise ReadingError(
             f"there is no command {kind!r}; there are {', '.join(sorted(_FROM_A_PAGE))}"
         )
-    cls = _KINDS[kind]
-    hints = typing.get_type_hints(cls)
-    if unknown := set(data) - set(hints):
-        raise ValueError(f"{kind} has no field {sorted(unknown)[0]!r}")
-    given: dict[str, Any] = {}
-    for known in fields(cls):
-        if known.name in data:
-            _check_value(kind, known.name, hints[known.name], data[known.name])
-            given[known.name] = data[known.name]
-        elif known.name not in vars(cls):
-            raise KeyError(f"{kind} needs {known.name!r}")
-    return cls(**given)
-
-
-def _check_value(kind: str, name: str, hint: Any, value: Any) -> None:
-    allowed = typing.get_args(hint)
-    if allowed:
-        if value not in allowed:
-            raise ValueError(f"{name} of {kind} must be one of {', '.join(allowed)}, not {value!r}")
-    elif not isinstance(value, hint):
-        raise ValueError(f"{name} of {kind} must be {hint.__name__}, not {value!r}")
+    try:
+        return read(_KINDS[kind], data)
+    except ReadingError as error:
+        raise error.within(kind) from None

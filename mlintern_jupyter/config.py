@@ -14,15 +14,16 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from mlintern_jupyter.commands import Mode
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.options import MODES, OPTIONS, parse_default
 from mlintern_jupyter.protocols import Effect
+from mlintern_jupyter.reading import ReadingError, read
 
 RECORD_FOLDER = "intern_runs"
 _ALLOWED = {o.name: o for o in OPTIONS if o.name not in {"session", "again", "help"}}
@@ -192,68 +193,14 @@ def _mcp_server(name: str, table: Any) -> McpServer:
     """Raises ValueError that says what is wrong with the table."""
     if not _MCP_NAME.fullmatch(name):
         raise ValueError("its name must be 1 to 24 of a-z, 0-9 and -")
-    if not isinstance(table, dict):
-        raise ValueError("it is not a table")
-    said = cast("dict[str, Any]", table)
-    known = {f.name for f in fields(McpServer)} - {"name", "problem"}
-    if unknown := sorted(set(said) - known):
-        raise ValueError(f"unknown key {unknown[0]!r}; keys are {', '.join(sorted(known))}")
-    always = said.get("always", False)
-    if not isinstance(always, bool):
-        raise ValueError("always is neither true nor false")
-    args = said.get("args", [])
-    if not isinstance(args, list) or not all(isinstance(a, str) for a in cast("list[Any]", args)):
-        raise ValueError("args is not a list of texts")
-    server = McpServer(
-        name=name,
-        command=_text(said, "command"),
-        args=tuple(cast("list[str]", args)),
-        env=_texts(said, "env"),
-        url=_text(said, "url"),
-        headers=_texts(said, "headers"),
-        effects=_effects(said.get("effects", {})),
-        always=always,
-        timeout_s=_seconds(said.get("timeout_s", MCP_TIMEOUT_S)),
-    )
+    server = read(McpServer, table, given={"name": name, "problem": ""})
+    if not 0 < server.timeout_s < math.inf:
+        raise ReadingError("expected a number of seconds above 0", "timeout_s")
     if bool(server.command) == bool(server.url):
         raise ValueError("it needs either command or url")
     if server.url and not server.url.startswith(("http://", "https://", "${")):
-        raise ValueError("url must begin with http:// or https://")
+        raise ReadingError("expected an address that begins with http:// or https://", "url")
     return server
-
-
-def _seconds(given: Any) -> float:
-    number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not number or not 0 < given < math.inf:
-        raise ValueError("timeout_s is not a number of seconds above 0")
-    return float(given)
-
-
-def _text(said: Mapping[str, Any], key: str) -> str:
-    value = said.get(key, "")
-    if not isinstance(value, str):
-        raise ValueError(f"{key} is not a text")
-    return value
-
-
-def _texts(said: Mapping[str, Any], key: str) -> dict[str, str]:
-    given = said.get(key, {})
-    if not isinstance(given, dict):
-        raise ValueError(f"{key} is not a table")
-    table = cast("dict[str, Any]", given)
-    return {name: _text(table, name) for name in table}
-
-
-def _effects(given: Any) -> dict[str, frozenset[Effect]]:
-    if not isinstance(given, dict):
-        raise ValueError('effects is not a table such as {"search_*" = ["read"]}')
-    known = get_args(Effect)
-    effects: dict[str, frozenset[Effect]] = {}
-    for glob, named in cast("dict[str, Any]", given).items():
-        if not isinstance(named, list) or any(e not in known for e in cast("list[Any]", named)):
-            raise ValueError(f"effects of {glob!r} are not a list of: {', '.join(known)}")
-        effects[glob] = frozenset(cast("list[Effect]", named))
-    return effects
 
 
 def notebook_folder() -> Path:

@@ -394,14 +394,4 @@ class Activity:
     text: str
 
 
-@dataclass(frozen=True)
-class JobProgress:
-    """Where a running job stands."""
-
-    name: str
-    step: int | None
-    total_steps: int | None
-    metrics: dict[str, Any]
-
-
-Signal = TextDelta | Activity | JobProgress
+Signal = TextDelta | Activity

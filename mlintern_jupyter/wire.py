@@ -68,27 +68,11 @@ class RunCell:
 
 
 @dataclass(frozen=True)
-class RemoveCell:
-    """Take a proposed cell back."""
-
-    cell_id: str
-    kind: Literal["remove"] = "remove"
-
-
-@dataclass(frozen=True)
 class ReadCells:
     """Answer with CellsRead that carries the same ``request``."""
 
     request: str
     kind: Literal["read"] = "read"
-
-
-@dataclass(frozen=True)
-class HighlightCell:
-    """Draw the person's eye to a cell."""
-
-    cell_id: str
-    kind: Literal["highlight"] = "highlight"
 
 
 @dataclass(frozen=True)
@@ -119,18 +103,7 @@ class Leads:
     kind: Literal["leads"] = "leads"
 
 
-ToPeer = (
-    Ping
-    | InsertCell
-    | UpdateCell
-    | RunCell
-    | RemoveCell
-    | ReadCells
-    | HighlightCell
-    | FactSaid
-    | SignalSaid
-    | Leads
-)
+ToPeer = Ping | InsertCell | UpdateCell | RunCell | ReadCells | FactSaid | SignalSaid | Leads
 
 
 # Peer to kernel -----------------------------------------------------------------------------

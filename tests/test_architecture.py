@@ -14,8 +14,8 @@ CEILING = 400
 
 VOCABULARY = {
     "protocols", "events", "event_json", "commands", "messages", "cells", "jobs", "usage",
-    "errors", "config", "options", "outputs", "views", "wire", "children", "child_environment",
-    "heldout_watch", "json_files",
+    "errors", "config", "options", "outputs", "views", "wire", "reading", "children",
+    "child_environment", "heldout_watch", "json_files",
 }  # fmt: skip
 PACKAGES = {
     "models", "context", "hosts", "peers", "compute", "policy", "record", "recipes", "bench",

@@ -36,14 +36,6 @@ export class Absence {
     }
   }
 
-  /** Its absence does not matter any more. */
-  forget(cellId: string): void {
-    this._watched.delete(cellId);
-    this._missing.delete(cellId);
-    clearTimeout(this._timers.get(cellId));
-    this._timers.delete(cellId);
-  }
-
   /** Whether it was said to be missing and has not returned. */
   isMissing(cellId: string): boolean {
     return this._missing.has(cellId);

@@ -14,8 +14,6 @@ import type { IDisposable } from '@lumino/disposable';
 import { Cells, markOf } from './cells';
 import { CARD_MIME, type ICellNotRun, type ICellView, type IInsertCell } from './wire';
 
-/** How long a highlighted cell is lit. */
-const FLASH_MS = 1500;
 /** States of a mark after a run. */
 const RAN: ReadonlySet<string> = new Set(['done', 'failed', 'interrupted']);
 
@@ -62,10 +60,6 @@ export class Bridge implements IDisposable {
 
   update(cellId: string, source: string | null, mark: JSONObject | null): void {
     this._cells.update(cellId, source, mark);
-  }
-
-  remove(cellId: string): boolean {
-    return this._cells.remove(cellId);
   }
 
   views(): ICellView[] {
@@ -165,12 +159,6 @@ export class Bridge implements IDisposable {
     } else if (!JSONExt.deepEqual(outputs.get(at).data as PartialJSONObject, bundle)) {
       outputs.set(at, output);
     }
-  }
-
-  flash(cellId: string): void {
-    const node = this.widget(cellId)?.node;
-    node?.classList.add('jp-mlintern-mod-flash');
-    setTimeout(() => node?.classList.remove('jp-mlintern-mod-flash'), FLASH_MS);
   }
 
   /** Scroll to a cell and select it. False: it is not in the notebook. */

@@ -7,7 +7,7 @@ import type { IOutputsReply, Said, ToKernel } from './wire';
 
 export type ICarrierBridge = Pick<
   Bridge,
-  'has' | 'ids' | 'insert' | 'lacksOutputs' | 'putOutputs' | 'remove' | 'run' | 'update' | 'views'
+  'has' | 'ids' | 'insert' | 'lacksOutputs' | 'putOutputs' | 'run' | 'update' | 'views'
 >;
 
 export class Carrier {
@@ -38,11 +38,6 @@ export class Carrier {
       }
       case 'run':
         this.run(said.cell_id);
-        break;
-      case 'remove':
-        if (this.bridge.remove(said.cell_id)) {
-          this.absence.forget(said.cell_id);
-        }
         break;
       case 'read':
         this.tell({ kind: 'cells', request: said.request, cells: this.bridge.views() });

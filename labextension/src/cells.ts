@@ -77,17 +77,6 @@ export class Cells {
     }
   }
 
-  /** Take a proposal back, unless a person changed it. No step of the history. */
-  remove(cellId: string): boolean {
-    const cell = this.find(cellId);
-    const put = this._put.get(cellId);
-    if (cell === null || put === undefined || folded(put) !== folded(cell.getSource())) {
-      return false;
-    }
-    this.shared.transact(() => this.shared.deleteCell(this.index(cellId)), false);
-    return true;
-  }
-
   views(): ICellView[] {
     return this.shared.cells.map(cell => ({
       id: cell.getId(),

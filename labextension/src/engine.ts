@@ -136,9 +136,6 @@ export class Engine implements IDisposable {
       this.store.dispatch({ type: 'fact', fact: said.fact });
     } else if (said.kind === 'signal') {
       this.store.dispatch({ type: 'signal', signal: said.signal });
-    } else if (said.kind === 'highlight') {
-      this.store.dispatch({ type: 'inserted', cellId: said.cell_id });
-      this.bridge.flash(said.cell_id);
     } else if (this.link.leads) {
       if (said.kind === 'insert') {
         this._ours.add(said.cell.id);

@@ -1,6 +1,6 @@
 /** What the page shows of a notebook, folded from what happened. Pure, but for the timer of text. */
 import type { Connection, IProblem, IState } from './tokens';
-import type { Fact, IJobProgress, IJobView, IKernelView, Signal } from './wire';
+import type { Fact, IKernelView, Signal } from './wire';
 
 export type StoreEvent =
   | { type: 'connection'; connection: Connection; problem?: IProblem | null }
@@ -26,7 +26,6 @@ export const START: IState = Object.freeze({
 
 /** The newest part of a long reply is what one looks at. */
 const TEXT_MOST = 20_000;
-const CURVE_MOST = 60;
 
 /** The state after an event; the same object if nothing changed. */
 export function fold(state: IState, event: StoreEvent): IState {
@@ -93,38 +92,10 @@ function signalled(state: IState, signal: Signal): IState {
       return { ...state, text: (state.text + signal.text).slice(-TEXT_MOST) };
     case 'Activity':
       return { ...state, activity: signal.text };
-    case 'JobProgress':
-      return state.view ? { ...state, view: progressed(state.view, signal) } : state;
     default:
       // Of a kernel that knows more signals than this page.
       return state;
   }
-}
-
-function progressed(view: IKernelView, signal: IJobProgress): IKernelView {
-  const jobs = view.jobs.map(job => (job.name === signal.name ? advanced(job, signal) : job));
-  return { ...view, jobs };
-}
-
-function advanced(job: IJobView, signal: IJobProgress): IJobView {
-  const metrics = numbers(signal.metrics);
-  const newest = job.curve[job.curve.length - 1]?.[0] ?? -1;
-  const point =
-    signal.step !== null && signal.step > newest && metrics.loss !== undefined
-      ? [[signal.step, metrics.loss] as [number, number]]
-      : [];
-  return {
-    ...job,
-    step: signal.step ?? job.step,
-    total_steps: signal.total_steps ?? job.total_steps,
-    metrics: { ...job.metrics, ...metrics },
-    curve: [...job.curve, ...point].slice(-CURVE_MOST)
-  };
-}
-
-function numbers(values: IJobProgress['metrics']): Record<string, number> {
-  const known = Object.entries(values).filter(([, value]) => typeof value === 'number');
-  return Object.fromEntries(known) as Record<string, number>;
 }
 
 /** Longest time that pieces of text are collected before they are drawn. */

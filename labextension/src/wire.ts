@@ -12,17 +12,7 @@ export const PING_TIMEOUT_S = 2.0;
 export const LEAD_EXPIRES_S = 10.0;
 export const CARD_MIME = 'application/vnd.mlintern.card+json';
 
-export type ToPeer =
-  | IPing
-  | IInsertCell
-  | IUpdateCell
-  | IRunCell
-  | IRemoveCell
-  | IReadCells
-  | IHighlightCell
-  | IFactSaid
-  | ISignalSaid
-  | ILeads;
+export type ToPeer = IPing | IInsertCell | IUpdateCell | IRunCell | IReadCells | IFactSaid | ISignalSaid | ILeads;
 export type ToKernel =
   IHello | IBye | ICellsRead | ICellNotRun | ICellRestored | IAskOutputs | IAskStatus | ISendCommand;
 export type Reply = IRefused | IHelloReply | IStatusReply | IOutputsReply | IDone;
@@ -71,7 +61,7 @@ export type Fact =
   | IAgentEnded
   | ITurnEnded
   | IToolsetsChanged;
-export type Signal = ITextDelta | IActivity | IJobProgress;
+export type Signal = ITextDelta | IActivity;
 export type Mode = 'review' | 'auto' | 'unattended';
 export type ModelRole = 'main' | 'research' | 'compaction' | 'fallback';
 export type JobState = 'held' | 'running' | 'completed' | 'failed' | 'cancelled' | 'lost' | 'absent';
@@ -100,6 +90,8 @@ export interface INewCell {
   cell_type: CellType;
   source: string;
   mark: ICellMark;
+  /** The intern's expectation, for a front end that shows it beside the proposal. */
+  why: string;
 }
 
 /**
@@ -140,22 +132,10 @@ export interface IRunCell {
   kind: 'run';
 }
 
-/** Take a proposed cell back. */
-export interface IRemoveCell {
-  cell_id: string;
-  kind: 'remove';
-}
-
 /** Answer with CellsRead that carries the same `request`. */
 export interface IReadCells {
   request: string;
   kind: 'read';
-}
-
-/** Draw the person's eye to a cell. */
-export interface IHighlightCell {
-  cell_id: string;
-  kind: 'highlight';
 }
 
 /** A committed fact of a session, with its ledger number. */
@@ -1039,17 +1019,6 @@ export interface ITextDelta {
 export interface IActivity {
   type: 'Activity';
   text: string;
-}
-
-/** Where a running job stands. */
-export interface IJobProgress {
-  type: 'JobProgress';
-  name: string;
-  step: number | null;
-  total_steps: number | null;
-  metrics: {
-    [k: string]: unknown;
-  };
 }
 
 /**

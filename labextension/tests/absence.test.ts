@@ -57,7 +57,6 @@ describe('an absent cell', () => {
   it('that nobody waits for is nobody’s business', () => {
     const { absence, told } = watched('a', 'b');
     absence.check(new Set());
-    absence.forget('a');
     absence.clear();
     vi.advanceTimersByTime(5000);
     expect(told).toEqual([]);

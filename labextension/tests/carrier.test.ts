@@ -24,7 +24,6 @@ class FakeBridge implements ICarrierBridge {
   putOutputs = (id: string, outputs: readonly object[], count: number | null) => {
     this.shown = [id, outputs, count];
   };
-  remove = (id: string) => this.ids.delete(id);
   run = (id: string) => {
     this.done.push(`run ${id}`);
     return this.refusal;
@@ -106,15 +105,6 @@ describe('what the kernel asks for', () => {
     ask({ kind: 'run', cell_id: 'nowhere' });
     vi.advanceTimersByTime(5000);
     expect(gone).toEqual(['nowhere']);
-  });
-
-  it('and is taken back is no deletion by a person', () => {
-    const { bridge, absence, gone, ask, insert } = carrying();
-    insert();
-    ask({ kind: 'remove', cell_id: 'new' });
-    absence.check(bridge.ids);
-    vi.advanceTimersByTime(5000);
-    expect(gone).toEqual([]);
   });
 
   it('is answered with every cell', () => {

@@ -32,7 +32,7 @@ function insertion(
   return {
     kind: 'insert' as const,
     session: 's-1',
-    cell: { id, cell_type, source, mark: mark({ call }) },
+    cell: { id, cell_type, source, mark: mark({ call }), why: '' },
     anchors
   };
 }
@@ -160,16 +160,6 @@ describe.each([
     expect(shared.cells[1].source).toBe('print(1)');
     expect(shared.cells[1].getMetadata('mlintern')).toEqual(mark({ state: 'done' }));
   });
-
-  it('does not bring back a proposal that was taken back', () => {
-    const shared = notebook(['magic'], options);
-    const cells = new Cells(shared);
-    shared.insertCell(1, { id: 'own', cell_type: 'code' });
-    cells.insert(insertion('new', ['magic']));
-    expect(cells.remove('new')).toBe(true);
-    shared.undo();
-    expect(ids(shared)).toEqual(['magic']);
-  });
 });
 
 describe('a change of text', () => {
@@ -221,17 +211,6 @@ describe('a change of text', () => {
     expect(shared.cells[0].source).toBe('x = "😁"');
     cells.update('new', 'x = "🨁"', null);
     expect(shared.cells[0].source).toBe('x = "🨁"');
-  });
-});
-
-describe('a proposal that is taken back', () => {
-  it('stays if a person changed it', () => {
-    const shared = notebook([]);
-    const cells = new Cells(shared);
-    cells.insert(insertion('new'));
-    type(shared, 0, ' # mine');
-    expect(cells.remove('new')).toBe(false);
-    expect(ids(shared)).toEqual(['new']);
   });
 });
 

@@ -1,29 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fold, START, Store } from '../src/store';
 import type { Connection } from '../src/tokens';
-import type { Fact, IJobView, Signal } from '../src/wire';
+import type { Fact, Signal } from '../src/wire';
 import { view } from './doubles';
 
 const seen = view();
 const delta = (text: string) =>
   ({ type: 'signal', signal: { type: 'TextDelta', step: 1, text } }) as const;
-
-function job(overrides: Partial<IJobView> = {}): IJobView {
-  return {
-    name: 'sft',
-    key: 'k',
-    state: 'running',
-    seconds: 1,
-    step: 1,
-    total_steps: 10,
-    curve: [[1, 2]],
-    metrics: {},
-    cost_usd: null,
-    quote_usd: null,
-    reason: '',
-    ...overrides
-  };
-}
 
 describe('the connection', () => {
   const full = { ...START, view: seen, text: 'x', activity: 'y', recordsOnDisk: ['old'] };
@@ -90,42 +73,6 @@ describe('what the intern says', () => {
   it('names what it does', () => {
     const signal = { type: 'Activity', text: 'reading papers' } as const;
     expect(fold(START, { type: 'signal', signal }).activity).toBe('reading papers');
-  });
-});
-
-describe('the progress of a job', () => {
-  const signal = {
-    type: 'JobProgress',
-    name: 'sft',
-    step: 2,
-    total_steps: null,
-    metrics: { loss: 1.5, note: 'x' }
-  } as const;
-  const withJobs = { ...START, view: { ...seen, jobs: [job(), job({ name: 'other' })] } };
-
-  it('moves its curve and its numbers, and no other job', () => {
-    const [sft, other] = fold(withJobs, { type: 'signal', signal }).view?.jobs ?? [];
-    expect(sft).toMatchObject({ step: 2, total_steps: 10, metrics: { loss: 1.5 } });
-    expect(sft.metrics).not.toHaveProperty('note');
-    expect(sft.curve).toEqual([
-      [1, 2],
-      [2, 1.5]
-    ]);
-    expect(other).toEqual(job({ name: 'other' }));
-  });
-
-  it('adds no point twice and keeps sixty', () => {
-    const curve = Array.from({ length: 60 }, (_, i) => [i, 1] as [number, number]);
-    const state = { ...START, view: { ...seen, jobs: [job({ curve })] } };
-    const next = fold(state, { type: 'signal', signal: { ...signal, step: 60 } });
-    expect(next.view?.jobs[0].curve).toHaveLength(60);
-    expect(next.view?.jobs[0].curve[59]).toEqual([60, 1.5]);
-    const again = fold(next, { type: 'signal', signal: { ...signal, step: 60 } });
-    expect(again.view?.jobs[0].curve).toEqual(next.view?.jobs[0].curve);
-  });
-
-  it('means nothing before the first view', () => {
-    expect(fold(START, { type: 'signal', signal })).toBe(START);
   });
 });
 

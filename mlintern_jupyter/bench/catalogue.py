@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-import typing
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
+from mlintern_jupyter import reading
 from mlintern_jupyter.bench.task import Task, built_in_tasks, open_task
 from mlintern_jupyter.config import from_notebook
 from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.reading import ReadingError
 
 _REAL = Path(__file__).parent / "real"
 
@@ -205,8 +206,8 @@ def read(path: Path) -> PublicBenchmark:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", why=str(error)) from error
     try:
-        return cast("PublicBenchmark", _value(PublicBenchmark, table, ""))
-    except ValueError as error:
+        return reading.read(PublicBenchmark, table)
+    except ReadingError as error:
         raise UsageError(
             f"{path} does not describe a benchmark",
             why=str(error),
@@ -270,48 +271,3 @@ def _describe_real(real: PublicBenchmark) -> str:
         *(f"trap: {trap}" for trap in real.traps),
     ]
     return "\n".join(lines)
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    """``value`` as ``kind``, or a ValueError that names the place."""
-    if is_dataclass(kind):
-        return _record(cast("type[Any]", kind), value, where)
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        return _several(typing.get_args(kind), value, where)
-    if origin is Literal:
-        if value not in typing.get_args(kind):
-            raise ValueError(f"{where} must be one of {', '.join(typing.get_args(kind))}")
-        return value
-    allowed: Any = (int, float) if kind is float else kind
-    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{where} must be {kind.__name__}")
-    return value
-
-
-def _record(kind: type[Any], value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where or 'the file'} must be a table")
-    table = cast("dict[str, Any]", value)
-    prefix = f"{where}." if where else ""
-    hints = typing.get_type_hints(kind, include_extras=True)
-    unknown = sorted(set(table) - set(hints))
-    if unknown:
-        raise ValueError(f"{prefix}{unknown[0]} is not a field")
-    missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in table]
-    if missing:
-        raise ValueError(f"{prefix}{missing[0]} is missing")
-    return kind(**{key: _value(hints[key], item, f"{prefix}{key}") for key, item in table.items()})
-
-
-def _several(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{where} must be a list")
-    entries = cast("list[Any]", value)
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(entries)
-    if len(entries) != len(kinds):
-        raise ValueError(f"{where} must have {len(kinds)} entries")
-    return tuple(
-        _value(k, e, f"{where}[{i}]") for i, (k, e) in enumerate(zip(kinds, entries, strict=True))
-    )

@@ -145,17 +145,6 @@ def smallest_detectable_effect(
     return float(optimize.brentq(observed, 1e-9, discordance))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values adjusted by Holm's step-down method, in the given order."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    adjusted = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, place in enumerate(order):
-        worst = max(worst, min(1.0, p_values[place] * (len(p_values) - rank)))
-        adjusted[place] = worst
-    return adjusted
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a comparison allows to be said, and the numbers behind it."""

@@ -17,13 +17,14 @@ import json
 import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from mlintern_jupyter.bench import heldout
 from mlintern_jupyter.bench.scorers import SCORERS
 from mlintern_jupyter.errors import UsageError
+from mlintern_jupyter.reading import ReadingError, read
 
 __all__ = [
     "Item",
@@ -131,24 +132,6 @@ def open_task(name_or_path: str | Path) -> Task:
     return _parse(folder.resolve())
 
 
-_FIELDS: dict[str, tuple[type, ...]] = {
-    "name": (str,),
-    "title": (str,),
-    "description": (str,),
-    "metric": (str,),
-    "scorer": (str,),
-    "chance": (int, float),
-    "max_new_tokens": (int,),
-    "base_model": (str,),
-    "prompt": (str,),
-    "target": (str,),
-    "answer_column": (str,),
-    "question_columns": (list,),
-    "contamination": (str,),
-    "limits": (dict,),
-}
-"""Fields of a `task.toml` and what TOML may give for them."""
-
 _DEFAULTS: dict[str, Any] = {
     "metric": "accuracy",
     "chance": 0.0,
@@ -160,28 +143,17 @@ _DEFAULTS: dict[str, Any] = {
 def _parse(folder: Path) -> Task:
     path = folder / _DESCRIPTION
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise _unusable(path, str(error)) from error
-    fields: dict[str, Any] = {"name": folder.name, **_DEFAULTS, **given}
-    for name in sorted(fields.keys() ^ _FIELDS.keys()):
-        raise _unusable(path, f"the field {name} is {'unknown' if name in fields else 'missing'}")
-    for name, kinds in _FIELDS.items():
-        if not isinstance(fields[name], kinds):
-            raise _unusable(path, f"the field {name} has to be a {kinds[-1].__name__}")
-    if fields["scorer"] not in SCORERS:
+    try:
+        task = read(Task, {"name": folder.name, **_DEFAULTS, **said}, given={"folder": folder})
+    except ReadingError as error:
+        raise _unusable(path, str(error)) from None
+    if task.scorer not in SCORERS:
         known = ", ".join(sorted(SCORERS))
-        raise _unusable(path, f"unknown scorer {fields['scorer']!r}; there are {known}")
-    limits = fields["limits"]
-    if set(limits) != {"train_steps", "tokens_per_step"}:
-        raise _unusable(path, "limits has to name train_steps and tokens_per_step")
-    resolved: dict[str, Any] = {
-        "folder": folder,
-        "base_model": _locate_model(folder, fields["base_model"]),
-        "question_columns": tuple(str(column) for column in fields["question_columns"]),
-        "limits": TaskLimits(**limits),
-    }
-    return Task(**{**fields, **resolved})
+        raise _unusable(path, f"unknown scorer {task.scorer!r}; there are {known}")
+    return replace(task, base_model=_locate_model(folder, task.base_model))
 
 
 def _unusable(path: Path, why: str) -> UsageError:

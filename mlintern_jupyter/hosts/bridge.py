@@ -74,6 +74,10 @@ class LocalPeer(Protocol):
         """Id of the proposal that this text is, and the text without the line that says so."""
         ...
 
+    def ended(self, cell_id: str) -> None:
+        """A session's cell ran, and its end is in the record."""
+        ...
+
     def shown(self, result: Any, capture: Capture) -> None:
         """Hand over what a cell showed, where there is no kernel that publishes it."""
         ...
@@ -370,6 +374,8 @@ class Bridge:
                     None if result is None else result.execution_count,
                 )
             )
+            if self.local is not None and running.owner.outcome_of(running.cell_id) is not None:
+                self.local.ended(running.cell_id)
         elif begins_a_turn(running.source):
             self._line.intern_began(time())
         elif not addresses_the_intern(running.source):

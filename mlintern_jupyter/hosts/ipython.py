@@ -32,7 +32,6 @@ from mlintern_jupyter.wire import (
     FactSaid,
     InsertCell,
     ReadCells,
-    RemoveCell,
     RunCell,
     ToPeer,
     UpdateCell,
@@ -61,7 +60,6 @@ _HISTORY = 500
 class _StepCell:
     session: str
     cell: NewCell
-    why: str = ""
     shown: bool = False
     """Markdown that was displayed."""
     requested: bool = False
@@ -85,7 +83,6 @@ class StepPeer:
         self._lock = threading.RLock()
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._cells: dict[str, _StepCell] = {}
-        self._whys: dict[str, str] = {}
         self._stepping = False
         bridge.local = self
         ip.events.register("post_run_cell", self._after_cell)
@@ -112,12 +109,22 @@ class StepPeer:
         marker = _MARKER.match(source)
         return None if marker is None else (marker["cell"], source[marker.end() :])
 
+    def ended(self, cell_id: str) -> None:
+        """A cell ran: it is not offered again, whenever its facts are heard."""
+        with self._lock:
+            self._settle(cell_id)
+
     def shown(self, result: Any, capture: Capture) -> None:
         """What a shell without a kernel showed: text and displays, by IPython's own history."""
         for kind, content in _shown_by(self._ip, result):
             capture.see(kind, content)
 
     # the main thread --------------------------------------------------------------------------
+
+    def turn_begins(self) -> None:
+        """What an earlier turn left open is proposed again, or not at all."""
+        with self._lock:
+            self._cells = {i: c for i, c in self._cells.items() if not _waits(c)}
 
     def step(self, ended: Callable[[], bool], is_paused: Callable[[], bool]) -> str:
         """Wait for the intern, show what it wrote, and offer or run what it proposes next.
@@ -235,23 +242,15 @@ class StepPeer:
 
     def _keep(self, message: ToPeer) -> None:
         if isinstance(message, InsertCell):
-            why = self._whys.get(message.cell.id, "")
-            new = _StepCell(message.session, message.cell, why, since=monotonic())
+            new = _StepCell(message.session, message.cell, since=monotonic())
             self._cells.setdefault(message.cell.id, new)
         elif isinstance(message, UpdateCell) and message.cell_id in self._cells:
             self._update(message)
         elif isinstance(message, RunCell) and message.cell_id in self._cells:
             self._cells[message.cell_id] = replace(self._cells[message.cell_id], requested=True)
-        elif isinstance(message, RemoveCell):
-            self._cells.pop(message.cell_id, None)
         elif isinstance(message, FactSaid):
             fact = message.fact
-            if fact["type"] == "CellProposed":
-                self._whys[fact["cell_id"]] = fact["why"]
-            elif fact["type"] in {"TurnStarted", "TurnResumed"}:
-                # What an earlier turn left open is proposed again, or not at all.
-                self._cells = {i: c for i, c in self._cells.items() if not _waits(c)}
-            elif fact["type"] == "CellEnded" or (fact["type"] == "Decided" and not fact["run"]):
+            if fact["type"] == "Decided" and not fact["run"]:
                 self._settle(fact["cell_id"])
 
     def _update(self, message: UpdateCell) -> None:
@@ -288,13 +287,13 @@ class StepPeer:
 
 def marked(cell: _StepCell) -> str:
     """A proposal's text below the line that says which proposal it is."""
-    why = cell.why.partition("\n")[0][:_WHY_LIMIT]
+    why = cell.cell.why.partition("\n")[0][:_WHY_LIMIT]
     about = f"{cell.cell.mark.kind}: {why}" if why else cell.cell.mark.kind
     return f"# intern {cell.session} {cell.cell.id} · {about}\n{cell.cell.source}"
 
 
 def _title(cell: _StepCell) -> str:
-    why = cell.why.partition("\n")[0]
+    why = cell.cell.why.partition("\n")[0]
     return f"**intern** runs · {cell.cell.mark.kind}" + (f": {why}" if why else "")
 
 

@@ -13,12 +13,10 @@ from typing import Any, cast
 from mlintern_jupyter.wire import (
     PAGE_BYTES,
     FactSaid,
-    HighlightCell,
     InsertCell,
     Leads,
     Ping,
     ReadCells,
-    RemoveCell,
     RunCell,
     SignalSaid,
     ToPeer,
@@ -88,7 +86,7 @@ class Outbox:
             return messages, False, self.last
 
     def mark_of(self, cell_id: str) -> dict[str, Any] | None:
-        """The newest mark that was said for a cell; ``None`` if none was, or it was removed."""
+        """The newest mark that was said for a cell; ``None`` if none was."""
         with self._lock:
             about = [m for _, m in sorted(self._kept.items()) if _cell_of(m) == cell_id]
         mark = None
@@ -98,13 +96,6 @@ class Outbox:
             elif isinstance(message, UpdateCell) and message.mark is not None:
                 mark = message.mark
         return mark
-
-    def removed(self, cell_id: str) -> bool:
-        """Whether the kernel itself took the cell back."""
-        with self._lock:
-            return any(
-                isinstance(m, RemoveCell) and m.cell_id == cell_id for m in self._kept.values()
-            )
 
     def withhold(self, cell_id: str) -> None:
         """The cell is missing: a replay does not bring it back against the person's will."""
@@ -130,12 +121,10 @@ class Outbox:
         return to_json(message) | {"seq": number, "boot": self.boot}
 
     def _add(self, message: ToPeer) -> int:
-        if isinstance(message, Ping | SignalSaid | HighlightCell | Leads):
+        if isinstance(message, Ping | SignalSaid | Leads):
             return UNNUMBERED
         self.last += 1
-        if isinstance(message, RemoveCell):
-            self._drop(lambda m: _cell_of(m) == message.cell_id)
-        elif isinstance(message, UpdateCell):
+        if isinstance(message, UpdateCell):
             message = self._merged(message)
         self._kept[self.last] = message
         if isinstance(message, FactSaid):
@@ -190,6 +179,6 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
 def _cell_of(message: ToPeer) -> str:
     if isinstance(message, InsertCell):
         return message.cell.id
-    if isinstance(message, UpdateCell | RunCell | RemoveCell):
+    if isinstance(message, UpdateCell | RunCell):
         return message.cell_id
     return ""

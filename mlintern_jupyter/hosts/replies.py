@@ -20,6 +20,7 @@ from mlintern_jupyter.hosts.cell_owner import CellOwner
 from mlintern_jupyter.hosts.leader import Leader
 from mlintern_jupyter.hosts.outbox import Outbox, plain
 from mlintern_jupyter.hosts.person_cells import ExecutionQueue
+from mlintern_jupyter.reading import read
 from mlintern_jupyter.views import KernelView
 from mlintern_jupyter.wire import WIRE_VERSION
 
@@ -86,7 +87,7 @@ class Answers:
         if kind == "command":
             self._on_command(message["session"], message["command"])
         elif kind == "cells":
-            cells = [CellView(**cell) for cell in message["cells"]]
+            cells = [read(CellView, cell) for cell in message["cells"]]
             any(host.cells_read(message["request"], cells) for host in self._hosts())
         elif kind == "not_run":
             self._not_run(message)
@@ -143,8 +144,6 @@ class Answers:
         cell_id, state = message["cell_id"], message["state"]
         owner = self._concerned(cell_id)
         if state == "missing":
-            if self._outbox.removed(cell_id):
-                return  # the kernel took it back itself
             self._outbox.withhold(cell_id)
         self._outbox.forget_run(cell_id)
         owner.cell_not_run(cell_id, state, message.get("reason", ""))

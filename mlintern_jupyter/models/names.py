@@ -15,7 +15,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -311,29 +310,3 @@ def litellm_problem() -> str:
             "replace every key that was on this machine, and install litellm>=1.106.2"
         )
     return ""
-
-
-def check_ready(plan: ModelPlan, env: Mapping[str, str]) -> list[str]:
-    """What stands in the way of asking this model, one sentence each, without asking it.
-
-    Looks at the installed litellm and the key; whether anybody listens is tried on private
-    addresses only (one connection, at most a second), so nothing leaves the machine.
-    """
-    if plan.load != LITELLM:
-        return []
-    problems = [problem] if (problem := litellm_problem()) else []
-    if plan.key_variable and not plan.unmetered and not key_of(plan, env):
-        problems.append(f"{plan.key_variable} is not set; get a key from {plan.get_key}")
-    if plan.api_base and is_private(plan.api_base) and not _listens(plan.api_base):
-        problems.append(f"nobody answers at {plan.api_base}; start the server there")
-    return problems
-
-
-def _listens(url: str) -> bool:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True

@@ -30,6 +30,7 @@ from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.jobs import name_of
 from mlintern_jupyter.json_files import read_json
 from mlintern_jupyter.notebook_api.show import Output, in_batch, say, shown_path
+from mlintern_jupyter.reading import read
 from mlintern_jupyter.record import recall
 
 LOOKS = "looks.jsonl"
@@ -254,11 +255,9 @@ def _score(
 
 
 def _from_record(record: dict[str, Any]) -> EvalResult:
+    """The result a record holds; fields that it lacks, or that say nothing, have their defaults."""
     known = {f.name for f in fields(EvalResult)}
-    given: dict[str, Any] = {k: v for k, v in record.items() if k in known and v is not None}
-    low, high = given.get("ci95", (0.0, 1.0))
-    given |= {"ci95": (float(low), float(high)), "samples": tuple(given.get("samples", ()))}
-    return EvalResult(**given)
+    return read(EvalResult, {k: v for k, v in record.items() if k in known and v is not None})
 
 
 def _voided(result: EvalResult) -> EvalResult:

@@ -260,8 +260,6 @@ class HeadlessNotebook:
             self._insert(data)
         elif kind == "update":
             self._update(data)
-        elif kind == "remove":
-            self._remove(data["cell_id"])
         elif kind == "run":
             self._runs.append(data["cell_id"])
         elif kind == "read":
@@ -291,12 +289,6 @@ class HeadlessNotebook:
         if data["mark"] is not None:
             cell.metadata["mlintern"] = data["mark"]
         self._touch()
-
-    def _remove(self, cell_id: str) -> None:
-        index = self._file.index(cell_id)
-        if index is not None and self._file.nb.cells[index] is not self._running:
-            del self._file.nb.cells[index]
-            self._touch()
 
     def _views(self) -> tuple[CellView, ...]:
         return tuple(

@@ -19,6 +19,7 @@ import yaml
 
 from mlintern_jupyter.cells import CellKind
 from mlintern_jupyter.errors import ToolError
+from mlintern_jupyter.reading import ReadingError, read
 from mlintern_jupyter.recipes.conditions import Condition, parse_condition
 from mlintern_jupyter.recipes.rendering import PLACEHOLDER, literal, render_markdown, render_python
 
@@ -31,9 +32,8 @@ CODE_LIMIT = 12_000
 _FRONT = re.compile(r"---\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r"^(`{3,4})(\w*)[ \t]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_KEYS = frozenset(
-    ["name", "title", "stage", "kind", "when", "values", "sources", "after", "provides", "setup"]
-)
+_REQUIRED: Any = object()
+"""Default of a value that has none."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,30 @@ class Value:
         if given is wanted or (wanted is float and given is int):
             return ""
         return f"must be {wanted.__name__} like {self.default!r}, not {given.__name__}"
+
+
+@dataclass(frozen=True)
+class _ValueSaid:
+    """A placeholder in the front matter."""
+
+    help: str
+    default: Any = _REQUIRED
+
+
+@dataclass(frozen=True)
+class _Front:
+    """The front matter of a page, as YAML gives it."""
+
+    name: str
+    title: str
+    stage: str
+    kind: str = ""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    values: Mapping[str, _ValueSaid] = field(default_factory=dict[str, _ValueSaid])
+    sources: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    setup: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,11 +184,6 @@ class Book:
             )
         return page
 
-    def matching(self, facts: Mapping[str, Any]) -> list[Recipe]:
-        """Pages whose conditions hold, in the order of the stages."""
-        fitting = [page for page in self.pages.values() if page.fits(facts)]
-        return sorted(fitting, key=lambda page: STAGES.index(page.stage))
-
 
 def read_page(text: str) -> Recipe:
     """One page from its text.
@@ -176,32 +195,26 @@ def read_page(text: str) -> Recipe:
     parts = _FRONT.fullmatch(text.replace("\r\n", "\n"))
     if parts is None:
         raise ValueError("does not begin with front matter between two lines of ---")
-    front = _mapping("front matter", yaml.safe_load(parts[1]))
-    if unknown := sorted(set(front) - _KEYS):
-        raise ValueError(f"unknown key {unknown[0]!r}; keys are {', '.join(sorted(_KEYS))}")
-    kind = _text(front, "kind", default="")
-    if kind and kind not in get_args(CellKind):
-        raise ValueError(f"kind {kind!r} is not one of {', '.join(get_args(CellKind))}")
-    template, prose = _block(parts[2], kind)
-    when = {
-        path: tuple(_texts(path, said))
-        for path, said in _mapping("when", front.get("when")).items()
-    }
+    front = _front(yaml.safe_load(parts[1]))
+    if front.kind and front.kind not in get_args(CellKind):
+        raise ValueError(f"kind {front.kind!r} is not one of {', '.join(get_args(CellKind))}")
+    template, prose = _block(parts[2], front.kind)
+    conditions = (parse_condition(p, said) for p, all_of in front.when.items() for said in all_of)
     page = Recipe(
-        name=_text(front, "name"),
-        title=_text(front, "title"),
-        stage=_text(front, "stage"),
-        kind=kind,
+        name=front.name,
+        title=front.title,
+        stage=front.stage,
+        kind=front.kind,
         line=prose.partition("\n")[0],
         prose=prose,
         template=template,
-        when=when,
-        conditions=tuple(parse_condition(p, said) for p, all_of in when.items() for said in all_of),
-        values={n: _value(n, v) for n, v in _mapping("values", front.get("values")).items()},
-        sources=tuple(_texts("sources", front.get("sources"))),
-        after=tuple(_texts("after", front.get("after"))),
-        provides=tuple(_texts("provides", front.get("provides"))),
-        setup=front.get("setup", False) is True,
+        when=front.when,
+        conditions=tuple(conditions),
+        values={name: _value(said) for name, said in front.values.items()},
+        sources=front.sources,
+        after=front.after,
+        provides=front.provides,
+        setup=front.setup,
     )
     _check(page)
     return page
@@ -234,34 +247,25 @@ def _block(body: str, kind: str) -> tuple[str, str]:
     return block[3].rstrip("\n"), prose.strip()
 
 
-def _value(name: str, said: Any) -> Value:
-    given = _mapping(f"values.{name}", said)
-    if not set(given) <= {"default", "help"} or "help" not in given:
-        raise ValueError(f"values.{name} needs help, may have default, and nothing else")
-    default = given.get("default")
-    literal(default)
-    return Value(_text(given, "help"), "default" not in given, default)
+def _front(given: Any) -> _Front:
+    """The front matter; one text stands for a list of one, and nothing for no entry."""
+    if not isinstance(given, dict):
+        raise ReadingError("the front matter must be a mapping")
+    said = {k: v for k, v in cast("dict[str, Any]", given).items() if v is not None}
+    for key in ("sources", "after", "provides"):
+        if isinstance(said.get(key), str):
+            said[key] = [said[key]]
+    if isinstance(said.get("when"), dict):
+        when = cast("dict[str, Any]", said["when"]).items()
+        said["when"] = {path: [text] if isinstance(text, str) else text for path, text in when}
+    front = read(_Front, said)
+    if empty := [key for key in ("name", "title", "stage") if not getattr(front, key)]:
+        raise ReadingError("is empty", empty[0])
+    return front
 
 
-def _mapping(what: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not all(isinstance(k, str) for k in cast("Any", value)):
-        raise ValueError(f"{what} must be a mapping of names")
-    return cast("dict[str, Any]", value)
-
-
-def _text(front: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    value = front.get(key, default)
-    if not isinstance(value, str) or (not value and default is None):
-        raise ValueError(f"{key} must be a text")
-    return value
-
-
-def _texts(what: str, value: Any) -> list[str]:
-    items = cast(
-        "list[Any]", value if isinstance(value, list) else [] if value is None else [value]
-    )
-    if not all(isinstance(item, str) for item in items):
-        raise ValueError(f"{what} must be a text or a list of texts")
-    return cast("list[str]", items)
+def _value(said: _ValueSaid) -> Value:
+    if said.default is _REQUIRED:
+        return Value(said.help, required=True)
+    literal(said.default)
+    return Value(said.help, required=False, default=said.default)

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from mlintern_jupyter.event_json import fact_from_wire
 from mlintern_jupyter.events import Fact, SessionStarted
+from mlintern_jupyter.reading import ReadingError
 
 VERSION = 1
 LINE_BYTES = 64 * 1024
@@ -135,7 +136,7 @@ def _take(reading: Reading, line: bytes, get: Callable[[str], bytes | None]) -> 
         reading.newer = f"its format is version {head['v']}, this program reads {VERSION}"
     try:
         fact = fact_from_wire(fields)
-    except (KeyError, TypeError):
+    except (KeyError, ReadingError):
         # The hash holds, so this was written on purpose, by a version that knows more.
         reading.newer = reading.newer or f"its line {reading.count} ({fields.get('type')}) is new"
         return

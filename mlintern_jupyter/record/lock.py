@@ -23,6 +23,7 @@ import psutil
 from traitlets.config.application import Application
 
 from mlintern_jupyter.errors import LedgerLocked
+from mlintern_jupyter.reading import read
 from mlintern_jupyter.record.durable import write_all
 
 _BUSY = {errno.EACCES, errno.EAGAIN}
@@ -177,8 +178,8 @@ def _take(descriptor: int, path: Path) -> Holder | None:
 
 def _read(descriptor: int) -> Holder | None:
     try:
-        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
-    except (ValueError, TypeError):
+        return read(Holder, json.loads(os.pread(descriptor, 4096, 0)))
+    except ValueError:
         return None
 
 

@@ -106,7 +106,6 @@ class SessionState:
     spending: Spending = field(default_factory=Spending)
     runs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Records of trainings, evaluations and comparisons; the newest of each key, in first order."""
-    heldout_reads: list[HeldOutRead] = field(default_factory=list[HeldOutRead])
     outcome: TurnEnded | None = None
     """How the last turn ended; ``None`` while one is open, or before the first."""
     pause_reason: str = ""
@@ -381,5 +380,6 @@ _APPLY: dict[type[Any], Callable[[SessionState, Any, int], object]] = {
     Steered: SessionState._steered,
     Nudged: SessionState._nudged,
     RunRecorded: SessionState._run_recorded,
-    HeldOutRead: lambda state, fact, _: state.heldout_reads.append(fact),
+    # It voids records in the folder (``compute.local.heldout_watch``); a session is not changed.
+    HeldOutRead: lambda _, __, ___: None,
 }

@@ -18,7 +18,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+from mlintern_jupyter.reading import read
 
 _PIECE = 16
 """Characters in one piece of a stream: small, so that text and arguments come in fragments."""
@@ -80,18 +82,14 @@ class Turn:
 Script = Sequence[Turn] | Callable[[dict[str, Any]], Turn]
 
 
-def turn_from(data: Mapping[str, Any]) -> Turn:
-    """A turn from plain JSON. Unknown keys are refused with a TypeError."""
-    values = dict(data)
-    values["calls"] = tuple(Call(**call) for call in values.get("calls", ()))
-    values["faults"] = tuple(Fault(**fault) for fault in values.get("faults", ()))
-    return Turn(**values)
+def turn_from(data: object) -> Turn:
+    """A turn from plain JSON. Raises ReadingError that names the field that does not fit."""
+    return read(Turn, data)
 
 
 def read_script(path: Path) -> list[Turn]:
     """Turns from a JSON file: a list of objects with the fields of `Turn`."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return [turn_from(cast("dict[str, Any]", item)) for item in data]
+    return [turn_from(item) for item in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def pieces(text: str) -> Iterator[str]:

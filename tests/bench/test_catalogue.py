@@ -112,14 +112,14 @@ def test_the_description_told_to_the_intern_holds_scorer_rule_and_block_list() -
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ("items = 448", "", "items is missing"),
-        ("items = 448", 'items = "448"', "items must be int"),
-        ("items = 448", "items = true", "items must be int"),
-        ("items = 448", "items = 448\ncolour = 1", "colour is not a field"),
-        ("gated = true", "gated = 1", "data.gated must be bool"),
-        ('kind = "choice"', 'kind = "vibes"', "scorer.kind must be one of"),
-        ("hours = [3, 10]", "hours = [3]", "needs.hours must have 2 entries"),
-        ("few_shot = 26.0", "", r"baselines\[0\].few_shot is missing"),
+        ("items = 448", "", "items: missing"),
+        ("items = 448", 'items = "448"', "items: expected a whole number"),
+        ("items = 448", "items = true", "items: expected a whole number"),
+        ("items = 448", "items = 448\ncolour = 1", "colour: unknown"),
+        ("gated = true", "gated = 1", "data.gated: expected true or false"),
+        ('kind = "choice"', 'kind = "vibes"', "scorer.kind: expected one of"),
+        ("hours = [3, 10]", "hours = [3]", "needs.hours: expected 2 entries, not 1"),
+        ("few_shot = 26.0", "", r"baselines\[0\].few_shot: missing"),
         ("items = 448", "items = ", "Invalid value"),
     ],
 )

@@ -201,9 +201,12 @@ def test_anybody_can_write_a_benchmark_folder(tmp_path: Path) -> None:
         (('title = "Mine"\n', ""), "title"),
         (('base_model = "somebody/model"\n', ""), "base_model"),
         (('title = "Mine"', "title = "), "does not describe"),
-        (('title = "Mine"', 'title = "Mine"\ncolour = 3'), "colour is unknown"),
-        (('title = "Mine"', "title = 3"), "title has to be a str"),
-        (('prompt = "', 'limits = {steps = 3}\nprompt = "'), "limits has to name"),
+        (('title = "Mine"', 'title = "Mine"\ncolour = 3'), "colour: unknown"),
+        (('title = "Mine"', "title = 3"), "title: expected text"),
+        (
+            ('prompt = "', 'limits = {steps = 3}\nprompt = "'),
+            "limits.steps: unknown",
+        ),
     ],
 )
 def test_a_broken_description_says_what_is_wrong(

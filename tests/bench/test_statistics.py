@@ -5,7 +5,6 @@ import pytest
 from mlintern_jupyter.bench.statistics import (
     decode_bitmap,
     encode_bitmap,
-    holm,
     mcnemar,
     paired_difference,
     smallest_detectable_effect,
@@ -77,11 +76,6 @@ def test_more_items_detect_smaller_effects() -> None:
     assert effects[2] == pytest.approx(0.0723, abs=0.002)
     assert smallest_detectable_effect(300, 0.0) == pytest.approx(0.026, abs=0.003)
     assert smallest_detectable_effect(3, 0.5) == 1.0
-
-
-def test_holm_is_the_textbook_example() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []
 
 
 def test_a_clear_gain_is_improved() -> None:

@@ -92,9 +92,9 @@ class Engine:
         monkeypatch.setattr(Session, "signal", heard)
         fact = Bus.fact
 
-        def said(bus: Bus, number: int, what: Any) -> None:
+        def said(bus: Bus, number: int, what: Any, *, recorded: bool = True) -> None:
             self.heard.append(what)
-            fact(bus, number, what)
+            fact(bus, number, what, recorded=recorded)
 
         monkeypatch.setattr(Bus, "fact", said)
         self.open()

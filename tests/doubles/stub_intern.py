@@ -25,7 +25,7 @@ from mlintern_jupyter.events import (
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.views import JobView, KernelView
-from mlintern_jupyter.wire import FactSaid, RemoveCell, SignalSaid
+from mlintern_jupyter.wire import FactSaid, SignalSaid
 
 SESSION = "stub-1"
 PEER_WAIT_S = 60.0
@@ -158,9 +158,7 @@ class Intern:
 
     async def edit(self):
         await self.propose("draft", "print('first')")
-        await self.propose("gone", "print('never')")
         await self.host.update_cell("draft", source="print('second')")
-        BRIDGE.say(RemoveCell("gone"))
         await self.host.run_cell("draft")
         await self.settled("draft")
 

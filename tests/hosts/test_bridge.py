@@ -161,17 +161,17 @@ class TestACellOfTheSession:
         loaded.next("insert")
         fork = (
             "import os, stub_intern\n"
-            "from mlintern_jupyter.wire import HighlightCell\n"
+            "from mlintern_jupyter.wire import Leads\n"
             "pid = os.fork()\n"
             "if pid == 0:\n"
-            "    stub_intern.BRIDGE.say(HighlightCell('child'))\n"
+            "    stub_intern.BRIDGE.say(Leads('child'))\n"
             "    stub_intern.BRIDGE._after_cell(None)\n"
             "    os._exit(0)\n"
             "print(os.waitpid(pid, 0)[1])\n"
-            "stub_intern.BRIDGE.say(HighlightCell('parent'))"
+            "stub_intern.BRIDGE.say(Leads('parent'))"
         )
         loaded.run(fork, "please")
-        assert loaded.next("highlight")["cell_id"] == "parent"
+        assert loaded.next("leads")["tab"] == "parent"
         assert loaded.heard("CellEnded")["outputs"][0]["text"] == "0\n"
 
 

@@ -112,15 +112,6 @@ class TestADeletedProposal:
         assert inserted(loaded) == ["please"]
         assert kinds(loaded) == ["Decided", "TurnEnded"]
 
-    def test_that_the_intern_took_back_itself_was_not_refused(self, loaded):
-        loaded.start("edit")
-        loaded.next("remove")
-        assert loaded.not_run("gone", "missing")["ok"]
-        loaded.next("run")
-        loaded.run("print('second')", "draft")
-        loaded.heard("TurnEnded")
-        assert kinds(loaded) == ["CellStarted", "CellEnded", "TurnEnded"]
-
 
 def test_the_magic_cell_that_is_missing_or_back_is_told_to_the_session(loaded):
     waiting(loaded)

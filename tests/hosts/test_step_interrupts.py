@@ -12,7 +12,7 @@ import pytest
 
 from mlintern_jupyter.hosts import ipython
 from mlintern_jupyter.hosts.ipython import StepPeer
-from mlintern_jupyter.wire import RemoveCell
+from mlintern_jupyter.wire import RunCell
 
 WHERE = (ipython.__file__, threading.__file__)
 
@@ -55,7 +55,7 @@ def test_an_interrupt_anywhere_in_the_waiting_holds_nobody_up(peer):
             # It ends when it looked three times, so it waits twice.
             with suppress(KeyboardInterrupt):
                 peer.step(lambda: next(looks) >= 3, lambda: False)  # noqa: B023
-        told = threading.Thread(target=peer.hear, args=(RemoveCell("x"),), daemon=True)
+        told = threading.Thread(target=peer.hear, args=(RunCell("x"),), daemon=True)
         told.start()
         told.join(60)
         assert not told.is_alive(), f"the lock is held after an interrupt at {fired[0]}"

@@ -15,7 +15,7 @@ def budget(spent=None, clock=None, **limits):
 def test_the_step_that_would_pass_the_limit_is_refused_before_it_is_made():
     held = budget(steps=2)
     for _ in range(2):
-        held.charge(held.reserve(10, 0.0), Usage(5, 5), 0.0)
+        held.settle(held.reserve(10, 0.0), Usage(5, 5), 0.0)
     with pytest.raises(LimitReached) as caught:
         held.reserve(10, 0.0)
     assert (caught.value.limit, caught.value.used, caught.value.allowed) == ("step", 2, 2)
@@ -39,7 +39,7 @@ def test_tokens_are_held_with_what_is_reserved_and_charged_as_used():
     first = held.reserve(900, 0.0)
     with pytest.raises(LimitReached, match="token"):
         held.reserve(200, 0.0)
-    held.charge(first, Usage(300, 100), 0.0)
+    held.settle(first, Usage(300, 100), 0.0)
     held.reserve(600, 0.0)
     with pytest.raises(LimitReached):
         held.reserve(1, 0.0)
@@ -63,7 +63,7 @@ def test_an_open_reservation_is_charged_in_full_until_it_is_settled():
     assert held.spent.reserved_usd == 0.7
     with pytest.raises(LimitReached):
         held.reserve(1, 0.4)
-    held.charge(first, Usage(1, 1), 0.2)
+    held.settle(first, Usage(1, 1), 0.2)
     assert (held.spent.usd, held.spent.reserved_usd) == (0.2, 0.0)
     held.reserve(1, 0.8)
 
@@ -73,7 +73,7 @@ def test_a_limit_in_dollars_needs_a_price_and_says_how_to_give_one():
         budget(usd=5.0).reserve(100, None)
     assert "--price IN,OUT" in caught.value.do
     held = budget()
-    held.charge(held.reserve(100, None), Usage(1, 1), None)
+    held.settle(held.reserve(100, None), Usage(1, 1), None)
     assert held.spent.usd is None
     with pytest.raises(Paused):
         budget(held.spent, usd=5.0).reserve(100, 0.1)
@@ -81,7 +81,7 @@ def test_a_limit_in_dollars_needs_a_price_and_says_how_to_give_one():
 
 def test_a_model_that_is_not_metered_runs_under_any_limit_in_dollars():
     held = budget(usd=0.01)
-    held.charge(held.reserve(10**6, 0.0), Usage(10**6, 0), 0.0)
+    held.settle(held.reserve(10**6, 0.0), Usage(10**6, 0), 0.0)
     assert held.spent.usd == 0.0
 
 
@@ -125,22 +125,22 @@ def test_spending_never_passes_the_limit_when_calls_keep_to_what_they_reserved(c
             reservation = held.reserve(1, most)
         except LimitReached:
             continue
-        held.charge(reservation, Usage(1, 1), most * share)
+        held.settle(reservation, Usage(1, 1), most * share)
     assert held.spent.usd <= 3.0 + 1e-6
 
 
 def test_a_reservation_is_settled_once():
     held = budget()
     reservation = held.reserve(1, 0.1)
-    held.charge(reservation, Usage(), 0.1)
+    held.settle(reservation, Usage(), 0.1)
     with pytest.raises(ValueError, match="not in list"):
-        held.charge(reservation, Usage(), 0.1)
+        held.settle(reservation, Usage(), 0.1)
 
 
 def test_what_its_jobs_cost_is_not_there_for_model_calls():
     jobs = 0.0
     held = books(Limits(usd=1.0), Spent(usd=0.3), Hand(), lambda: jobs)
-    held.charge(held.reserve(1, 0.5), Usage(1, 1), 0.1)
+    held.settle(held.reserve(1, 0.5), Usage(1, 1), 0.1)
     jobs = 0.5
     with pytest.raises(LimitReached, match="cost"):
         held.reserve(1, 0.2)
@@ -150,7 +150,7 @@ def test_what_its_jobs_cost_is_not_there_for_model_calls():
 class TestACallThatFailed:
     def test_stays_counted_in_full_where_nobody_knows_and_is_no_step(self):
         held = budget(usd=1.0, tokens=100, steps=1)
-        held.charge(held.reserve(60, 0.6), None, None)
+        held.settle(held.reserve(60, 0.6), None, None)
         assert (held.spent.steps, held.spent.usd, held.spent.reserved_usd) == (0, 0.0, 0.6)
         with pytest.raises(LimitReached, match="cost"):
             held.reserve(10, 0.5)
@@ -160,7 +160,7 @@ class TestACallThatFailed:
 
     def test_is_charged_for_what_it_is_known_to_have_used_and_is_no_step(self):
         held = budget(usd=1.0, steps=1)
-        held.charge(held.reserve(60, 0.6), Usage(10, 0), 0.1, replied=False)
+        held.settle(held.reserve(60, 0.6), Usage(10, 0), 0.1, replied=False)
         assert (held.spent.steps, held.spent.usd, held.spent.reserved_usd) == (0, 0.1, 0.0)
         held.reserve(60, 0.6)
 
@@ -169,10 +169,10 @@ def test_making_room_costs_but_is_no_step():
     held = budget(usd=1.0, steps=1)
     room = held.reserve(10, 0.1, "compaction")
     main = held.reserve(10, 0.1)
-    held.charge(room, Usage(5, 5), 0.1)
-    held.charge(main, Usage(5, 5), 0.1)
+    held.settle(room, Usage(5, 5), 0.1)
+    held.settle(main, Usage(5, 5), 0.1)
     assert (held.spent.steps, held.spent.usage.total) == (1, 20)
-    held.charge(held.reserve(10, 0.1, "compaction"), Usage(5, 5), 0.1)
+    held.settle(held.reserve(10, 0.1, "compaction"), Usage(5, 5), 0.1)
     with pytest.raises(LimitReached, match="step"):
         held.reserve(10, 0.1)
 
@@ -190,7 +190,7 @@ class TestWhatIsLeft:
             clock,
             lambda: 2.0,
         )
-        held.charge(held.reserve(100, 1.0), Usage(30, 20), 0.25)
+        held.settle(held.reserve(100, 1.0), Usage(30, 20), 0.25)
         held.reserve(100, 1.0)
         clock.now += 40
         left = held.left()
@@ -236,7 +236,7 @@ class TestClosing:
 class TestExceeding:
     def test_is_nothing_before_a_cap_is_passed(self):
         held = budget(usd=1.0, tokens=100, hours=1.0, steps=3)
-        held.charge(held.reserve(100, 1.0), Usage(100, 0), 1.0)
+        held.settle(held.reserve(100, 1.0), Usage(100, 0), 1.0)
         assert held.exceeded() is None
 
     def test_is_told_while_a_job_or_a_tool_runs(self):
@@ -267,7 +267,7 @@ class TestExceeding:
 
     def test_is_told_of_tokens_that_a_call_used_beyond_what_it_reserved(self):
         held = budget(tokens=100)
-        held.charge(held.reserve(100, 0.0), Usage(90, 20), 0.0)
+        held.settle(held.reserve(100, 0.0), Usage(90, 20), 0.0)
         assert held.exceeded().limit == "token"
 
 
@@ -276,7 +276,7 @@ class TestRunawayCost:
 
     def test_e05_tokens_that_run_out_in_a_step_refuse_the_next_one_only(self):
         held = budget(tokens=1000)
-        held.charge(held.reserve(900, 0.0), Usage(800, 150), 0.0)
+        held.settle(held.reserve(900, 0.0), Usage(800, 150), 0.0)
         with pytest.raises(LimitReached, match="token limit is reached: 950 of 1000") as caught:
             held.reserve(60, 0.0)
         assert "resume" in caught.value.do

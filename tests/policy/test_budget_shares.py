@@ -20,7 +20,7 @@ class TestAShare:
         assert (held.left().usd, held.left().tokens, held.left().steps) == (5.5, 550, 50)
         with pytest.raises(LimitReached, match="cost"):
             held.reserve(1, 5.6)
-        share.charge(share.reserve(100, 1.0, "research"), Usage(50, 25), 0.5)
+        share.settle(share.reserve(100, 1.0, "research"), Usage(50, 25), 0.5)
         assert (held.left().usd, held.left().tokens) == (5.5, 550)
         share.close()
         assert (held.left().usd, held.left().tokens) == (9.5, 925)
@@ -36,8 +36,8 @@ class TestAShare:
         with pytest.raises(LimitReached, match="token"):
             share.reserve(91, 0.0)
         for _ in range(2):
-            share.charge(share.reserve(10, 0.1), Usage(5, 5), 0.1)
-        share.charge(share.reserve(10, 0.1, "compaction"), Usage(5, 5), 0.1)
+            share.settle(share.reserve(10, 0.1), Usage(5, 5), 0.1)
+        share.settle(share.reserve(10, 0.1, "compaction"), Usage(5, 5), 0.1)
         with pytest.raises(LimitReached, match="step"):
             share.reserve(1, 0.1)
 
@@ -46,7 +46,7 @@ class TestAShare:
         share = held.share(usd_fraction=0.5, steps=4)
         first = share.reserve(100, 0.7)
         assert held.spent.reserved_usd == 0.7
-        share.charge(first, Usage(10, 0), 0.2)
+        share.settle(first, Usage(10, 0), 0.2)
         assert (held.spent.usd, held.spent.reserved_usd) == (0.2, 0.0)
 
     def test_that_is_closed_with_an_open_call_leaves_it_counted(self):
@@ -60,7 +60,7 @@ class TestAShare:
         held = budget()
         share = held.share(usd_fraction=0.25, steps=3)
         assert (share.left().usd, share.left().tokens, share.left().seconds) == (None, None, None)
-        share.charge(share.reserve(10**9, None), Usage(10**9, 0), None)
+        share.settle(share.reserve(10**9, None), Usage(10**9, 0), None)
         assert held.spent.usd is None
         assert held.spent.usage.total == 10**9
 
@@ -142,7 +142,7 @@ def test_all_that_is_shared_and_spent_stays_within_the_limit_and_comes_back(move
                 reservation = who.reserve(int(100 * much), much)
             except LimitReached:
                 continue
-            who.charge(reservation, Usage(int(100 * much * part), 0), much * part)
+            who.settle(reservation, Usage(int(100 * much * part), 0), much * part)
             charged += much * part
         left = held.left()
         out = sum(share.left().usd for share in shares)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mlintern_jupyter.reading import ReadingError
 from mlintern_jupyter.testing.script import Call, Fault, Turn, turn_from
 from mlintern_jupyter.testing.scripted_server import ScriptedServer, ScriptViolation
 
@@ -157,7 +158,7 @@ def test_a_reset_is_seen_as_one(fault: Fault) -> None:
 def test_a_turn_from_json_refuses_what_it_does_not_know() -> None:
     turn = turn_from({"text": "x", "calls": [{"name": "f"}], "faults": [{"status": 500}]})
     assert turn == Turn("x", (Call("f"),), (Fault(status=500),))
-    with pytest.raises(TypeError):
+    with pytest.raises(ReadingError, match="texts: unknown"):
         turn_from({"texts": "x"})
 
 

@@ -134,7 +134,7 @@ def session_view(session: Session) -> SessionView:
             ),
             queued_cells=state.queued_cells,
             outcome=_outcome(state),
-            card=card_text(state, "" if state.outcome else session.card_note),
+            card=card_text(state, session.note()),
         )
 
 

@@ -121,7 +121,7 @@ def proposal(state: SessionState, cell: CellRecord) -> NewCell:
     """A cell of the session as it was proposed; a host that knows it already does nothing."""
     proposed = cell.proposed
     cell_type = cast("CellType", proposed.cell_type)
-    return NewCell(proposed.cell_id, cell_type, proposed.source, _mark(state, cell))
+    return NewCell(proposed.cell_id, cell_type, proposed.source, _mark(state, cell), proposed.why)
 
 
 def last_run(state: SessionState) -> tuple[str, CellMark] | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +57,9 @@ from mlintern_jupyter.tools.mcp.server import Status
 
 PAUSED = "the person paused it"
 MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
+TURN_TOLD_S = 10.0
+"""Longest wait at the end of a turn for the sinks to have been told of it; long, because a library
+may hold the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,12 @@ class Session:
         self.ledger = ledger
         self.state = state
         self.folder = folder
-        self.bus = Bus()
+        self.bus = Bus(ledger.since)
         self._set_up_turn = set_up_turn
         self._run_turn = run_turn
         self._cancel_jobs = cancel_jobs
         self.cancel_session_jobs = cancel_session_jobs
         self._env = env
-        self._lock = threading.RLock()
         self.host: WireHost | None = None
         self.card_note = ""
         """Said on the run card until the turn ends."""
@@ -136,12 +137,12 @@ class Session:
         self.worker = Worker(state.session, self._turn, self._hear)
 
     def commit(self, fact: Fact) -> int:
-        """Make a fact durable, fold it in, and tell the bus; from any thread, in one order.
+        """Make a fact durable, fold it in, and put it on the bus; from any thread, in one order.
 
         Raises:
-            LedgerUnwritable: nothing was folded and nobody was told.
+            LedgerUnwritable: nothing was folded and nobody is told.
         """
-        with self._lock:
+        with self.bus.commit_lock:
             number = self.ledger.commit(fact)
             # What was written down, not what was said: secrets are masked on the way.
             for written in self.ledger.since(self.state.last_number):
@@ -152,8 +153,13 @@ class Session:
     @contextlib.contextmanager
     def reading(self) -> Generator[SessionState]:
         """The state, which no other thread changes meanwhile; to be left soon."""
-        with self._lock:
+        with self.bus.commit_lock:
             yield self.state
+
+    def note(self) -> str:
+        """What stands below the card now: about the turn while it runs, and about the sinks."""
+        of_turn = "" if self.state.outcome else self.card_note
+        return "\n\n".join(text for text in (of_turn, *self.bus.notices()) if text)
 
     def signal(self, signal: Signal) -> None:
         """Say what is going on; it may be dropped."""
@@ -208,7 +214,7 @@ class Session:
 
     def answer(self, command: Answer) -> None:
         """Say yes or no to a call that waits. Raises UsageError when none of that id does."""
-        with self._lock:
+        with self.bus.commit_lock:
             waiting = self.state.asks if self.working else {}
             self._answering &= set(waiting)
             if command.call not in waiting or command.call in self._answering:
@@ -321,6 +327,7 @@ class Session:
         self.worker.close()
         if self.host is not None:
             self.host.close()
+        self.bus.close()
         self.ledger.close()
 
     def _hear(self, heard: Heard) -> None:
@@ -388,6 +395,8 @@ class Session:
 
     async def _turn(self, command: StartTurn | ResumeTurn) -> None:
         await self._run_turn(self, command)
+        # Whoever waits for the session to be idle may go away at once (a headless run).
+        await asyncio.to_thread(self.bus.drain, TURN_TOLD_S)
 
 
 def _no_turn(session: Session) -> UsageError:

@@ -121,7 +121,7 @@ def _end(
     except RecordError as error:
         # The record cannot take it, but the person must still see how the turn ended.
         ended = TurnEnded(turn, "failed", f"{reason}; {error.what}", summary, error.do)
-        session.bus.fact(session.state.last_number, ended)
+        session.bus.fact(session.state.last_number, ended, recorded=False)
 
 
 def outcome_of(error: InternError) -> Outcome:

@@ -1,9 +1,10 @@
-"""Who hears a session's events: the peer, the run card, the magic cell's mark."""
+"""The sinks of a session in its notebook: the peer, and the magic cell with its card and mark."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,8 @@ MIN_GAP_S = 30.0
 class WireSink:
     """Tells the peer, but for outputs, which are shown already, and what only a model reads."""
 
+    name = "what the page shows of the session"
+
     def __init__(self, bridge: Bridge, session: str) -> None:
         self._bridge = bridge
         self._session = session
@@ -54,48 +57,53 @@ class WireSink:
         self._bridge.say(SignalSaid(self._session, to_wire(signal)))
 
 
-class CardSink:
-    """Redraws the card: now and then while the turn runs, at a question, and when it ends."""
+class MagicCellSink:
+    """Keeps the magic cell's card and mark: what a saved notebook says about the session.
+
+    The card is redrawn now and then while the turn runs, at a question, and when the turn ends; the
+    mark is written when a turn begins and when it ends. The mark is the last of a turn: it is
+    numbered, so a peer that has it has the card, too.
+
+    Args:
+        bridge: the kernel's end of the wire.
+        reading: the session's state, unchanged for a moment.
+        record: where the ledger is, as a saved notebook should name it.
+        display_id: of the card.
+        note: one more paragraph for the person, as of now.
+    """
+
+    name = "the run card"
 
     def __init__(
         self,
-        state: SessionState,
+        bridge: Bridge,
+        reading: Callable[[], AbstractContextManager[SessionState]],
         record: str,
-        show: Callable[[dict[str, Any]], None],
-        note: Callable[[], str] = str,
+        display_id: str,
+        note: Callable[[], str],
     ) -> None:
-        self._state = state
+        self._bridge = bridge
+        self._reading = reading
         self._record = record
+        self._display_id = display_id
         self._note = note
-        self._show = show
         self._last = time.monotonic()
 
     def fact(self, number: int, fact: Fact) -> None:
-        """Redraw when the turn ended, a question came or went, or the card is old enough."""
+        """Redraw the card, write the mark, or neither."""
         del number
         now = time.monotonic()
         if isinstance(fact, TurnEnded | Asked | Answered) or now - self._last >= MIN_GAP_S:
             self._last = now
-            note = "" if isinstance(fact, TurnEnded) else self._note()
-            self._show(card_bundle(self._state, note, self._record))
-
-    def signal(self, signal: Signal) -> None:
-        """Signals do not change the document."""
-
-
-class MarkSink:
-    """Writes the magic cell's mark when a turn begins and when it ends."""
-
-    def __init__(self, state: SessionState, bridge: Bridge) -> None:
-        self._state = state
-        self._bridge = bridge
-
-    def fact(self, number: int, fact: Fact) -> None:
-        """Send the mark at the two moments it changes."""
-        del number
-        if isinstance(fact, TurnStarted | TurnEnded) and self._state.cell_id:
-            mark = mark_of_magic_cell(self._state)
-            self._bridge.say(UpdateCell(self._state.cell_id, mark=mark))
+            note = self._note()
+            with self._reading() as state:
+                bundle = card_bundle(state, note, self._record)
+            self._bridge.update_display(self._display_id, bundle)
+        if isinstance(fact, TurnStarted | TurnEnded):
+            with self._reading() as state:
+                cell_id, mark = state.cell_id, mark_of_magic_cell(state)
+            if cell_id:
+                self._bridge.say(UpdateCell(cell_id, mark=mark))
 
     def signal(self, signal: Signal) -> None:
         """Signals do not change the document."""

@@ -25,6 +25,7 @@ from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.hosts.bridge import Bridge
 from mlintern_jupyter.hosts.front_ends import permanent_cell_id
 from mlintern_jupyter.options import Options
+from mlintern_jupyter.reading import ReadingError
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.recall import find_session_mark
 from mlintern_jupyter.record.state import SessionState, fold
@@ -196,7 +197,9 @@ class KernelSessions:
         self.session = session
 
     def _card(self, session: Session, note: str = "") -> Shown:
+        """The card of a turn that is about to begin."""
         display_id = f"mlintern-{uuid.uuid4().hex[:12]}"
+        self.steps.turn_begins()
         self.factory.show(session, display_id, note)
         record = near(session.folder)
         return Shown(card_bundle(session.state, note, record), display_id)
@@ -214,7 +217,8 @@ class KernelSessions:
         # Both of one moment: a question that comes in between would be in one of them only.
         with self.session.reading() as state:
             card = card_text(state, f"record: {self.session.folder}")
-            return "\n\n".join(part for part in (card, self.verbs.questions()) if part)
+            parts = (card, self.verbs.questions(), *self.session.bus.notices())
+            return "\n\n".join(part for part in parts if part)
 
     def resume(self, name: str) -> str | Shown:
         """Go on with an unfinished session; the only way, besides the CLI, that spends again."""
@@ -276,7 +280,7 @@ class KernelSessions:
         """
         try:
             command = command_from_wire(data)
-        except (KeyError, ValueError) as error:
+        except ReadingError as error:
             raise UsageError("the command was not understood", why=str(error)) from error
         if isinstance(command, StartJob | CancelJob):
             jobs = Jobs(record_root(self.config()))

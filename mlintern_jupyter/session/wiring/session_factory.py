@@ -28,7 +28,7 @@ from mlintern_jupyter.session.running.modes import check_mode
 from mlintern_jupyter.session.running.roles import Roles
 from mlintern_jupyter.session.running.session import Session, TurnSetup
 from mlintern_jupyter.session.running.turn import run_turn
-from mlintern_jupyter.session.sinks.notebook import CardSink, MarkSink, WireSink
+from mlintern_jupyter.session.sinks.notebook import MagicCellSink, WireSink
 from mlintern_jupyter.session.wiring.briefing import near
 from mlintern_jupyter.session.wiring.prepare import Prepared, role_models
 from mlintern_jupyter.session.wiring.toolset_choice import switch_toolsets
@@ -173,20 +173,15 @@ class SessionFactory:
         return self._credentials
 
     def show(self, session: Session, display_id: str, note: str) -> None:
-        """Let the peer, the card and the magic cell's mark hear the session.
+        """Let the peer and the magic cell hear the session.
 
         The note stands on the card until the turn ends.
         """
-        state = session.state
         session.note_on_card(note)
         session.bus.reach(
-            WireSink(self._bridge, state.session),
-            MarkSink(state, self._bridge),
-            CardSink(
-                state,
-                near(session.folder),
-                lambda bundle: self._bridge.update_display(display_id, bundle),
-                lambda: session.card_note,
+            WireSink(self._bridge, session.state.session),
+            MagicCellSink(
+                self._bridge, session.reading, near(session.folder), display_id, session.note
             ),
         )
 

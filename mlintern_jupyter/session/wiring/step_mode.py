@@ -42,6 +42,11 @@ class StepMode:
         """Whether cells come by ``%intern next``: no page has come meanwhile."""
         return self._peer is not None and self._bridge.peer is None
 
+    def turn_begins(self) -> None:
+        """Forget the proposals of the turn before, before the next one makes its own."""
+        if self._peer is not None:
+            self._peer.turn_begins()
+
     def stamp(self, source: str) -> None:
         """Give the cell that runs its session's name, where the front end lets code do that."""
         if self.active and replaces_cells(front_end(self._ip, self._bridge.current_cell_id)):

@@ -80,7 +80,7 @@ class CellWriter:
         check_cell(source, cell_type, self._has_secret)
         mark = _mark(ctx, cast("CellKind", old.kind), cell_type, source, old.setup, old.sources)
         # A host of a later process does not know the cell yet; inserting twice is inserting once.
-        await ctx.host.insert_cell(NewCell(cell_id, cell_type, old.source, mark))
+        await ctx.host.insert_cell(NewCell(cell_id, cell_type, old.source, mark, old.why))
         # A host that refuses must leave no trace of a text that was never there.
         await ctx.host.update_cell(cell_id, source=source)
         if source != old.source:
@@ -93,7 +93,7 @@ class CellWriter:
             return written(cell_id)
         mark = _mark(ctx, cast("CellKind", old.kind), "code", old.source, old.setup, old.sources)
         # A host of a later process does not know the cell yet; inserting twice is inserting once.
-        await ctx.host.insert_cell(NewCell(cell_id, "code", old.source, mark))
+        await ctx.host.insert_cell(NewCell(cell_id, "code", old.source, mark, old.why))
         return await self.settled(ctx, cell_id, old.source, old.why or old.kind)
 
     def newest(self, kind: CellKind) -> str | None:
@@ -120,7 +120,7 @@ class CellWriter:
                 CellProposed(cell_id, ctx.call, kind, cell_type, source, setup, tuple(sources), why)
             )
         mark = _mark(ctx, kind, cell_type, source, setup, sources, parents)
-        await ctx.host.insert_cell(NewCell(cell_id, cell_type, source, mark))
+        await ctx.host.insert_cell(NewCell(cell_id, cell_type, source, mark, why))
         return cell_id
 
     def _id_for(self, ctx: ToolContext, source: str) -> str:
