@@ -278,11 +278,11 @@ class Jobs:
         if job_folder.is_held(folder, about):
             report = JobReport("held")
         else:
-            report = self._asked(folder, about)
+            report = self._polled(folder, about)
         # Read after the engine: whoever ended it between the two has written it.
         return job_folder.read_exit(folder) or report
 
-    def _asked(self, folder: Path, about: dict[str, Any]) -> JobReport:
+    def _polled(self, folder: Path, about: dict[str, Any]) -> JobReport:
         claimed = read_json(folder / job_folder.START) or {}
         began = float(claimed.get("at", about.get("submitted", 0.0)))
         seconds = max(0.0, time.time() - began)

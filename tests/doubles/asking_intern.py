@@ -19,8 +19,9 @@ from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.readouts.page_view import kernel_view
-from mlintern_jupyter.session.running.session import Session, TurnSetup
+from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.running.turn import run_turn
+from mlintern_jupyter.session.running.turn_setup import TurnSetup
 from mlintern_jupyter.session.sinks.notebook import WireSink
 from mlintern_jupyter.session.wiring.verbs import Verbs
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox

@@ -31,7 +31,7 @@ from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.running.bus import Bus
 from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.wiring import session_factory as assemble
-from mlintern_jupyter.session.wiring import turn_setup as build_agent
+from mlintern_jupyter.session.wiring import turn_builder
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
 from mlintern_jupyter.tools.base.deps import ToolDeps
@@ -73,13 +73,13 @@ class Engine:
         monkeypatch.chdir(folder)
         monkeypatch.setattr(assemble, "watch", lambda report: None)
         monkeypatch.setattr(litellm_client, "RetryPolicy", lambda: self._patience)
-        built = build_agent.build_tools
+        built = turn_builder.build_tools
 
         def with_case_tools(deps: ToolDeps, toolsets: Any) -> Any:
             added = [*deps.module_tools, *self._case_tools()]
             return built(replace(deps, module_tools=added), toolsets)
 
-        monkeypatch.setattr(build_agent, "build_tools", with_case_tools)
+        monkeypatch.setattr(turn_builder, "build_tools", with_case_tools)
         signal = Session.signal
 
         def heard(session: Session, said: Any) -> None:

@@ -30,7 +30,7 @@ class Person:
         self.peer = StepPeer(self.shell, self.bridge)
 
     def _owner(self) -> Any:
-        def ended(cell_id: str, _: Any) -> None:
+        def ended(_: CellOutcome) -> None:
             self.settled = True
 
         def outcome(cell_id: str) -> CellOutcome | None:

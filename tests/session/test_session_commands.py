@@ -38,8 +38,9 @@ from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
 from mlintern_jupyter.session.running import worker
-from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session, TurnSetup
+from mlintern_jupyter.session.running.session import MAGIC_CELL_GONE, PAUSED, Session
 from mlintern_jupyter.session.running.turn import run_turn
+from mlintern_jupyter.session.running.turn_setup import TurnSetup
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 
 INSIDE, OUTSIDE = "print(1 + 1)", "import subprocess\nsubprocess.run(['ls'])"

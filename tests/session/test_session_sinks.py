@@ -28,7 +28,7 @@ class Scene:
     """A session whose turn says one thing and is over."""
 
     def __init__(self, folder: Path, *sinks: Any) -> None:
-        async def build_agent(session: Session) -> Any:
+        async def set_up_turn(session: Session) -> Any:
             raise AssertionError(f"{session} needs no model")
 
         async def run_turn(session: Session, command: Any) -> None:
@@ -39,7 +39,7 @@ class Scene:
             ledger=Ledger.create(folder / "s-1", NoScrub()),
             state=SessionState(),
             folder=folder / "s-1",
-            build_agent=build_agent,
+            set_up_turn=set_up_turn,
             run_turn=run_turn,
             cancel_jobs=lambda: None,
             cancel_session_jobs=lambda: None,
@@ -101,7 +101,7 @@ def test_a_session_is_at_work_until_its_sinks_were_told_of_the_end(
 def test_a_sink_that_hangs_costs_no_commit_no_lock_and_no_turn(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "TURN_TOLD_S", 0.01)
+    monkeypatch.setattr(session_module, "SINKS_TIMEOUT_S", 0.01)
     stuck = Heard()
     stuck.gate.clear()
     begun = scene(stuck)

@@ -18,8 +18,9 @@ from mlintern_jupyter.events import Answered, Asked, ModelChanged, SessionStarte
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session.running.session import Session, TurnSetup
+from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.running.turn import run_turn
+from mlintern_jupyter.session.running.turn_setup import TurnSetup
 from mlintern_jupyter.session.wiring.verbs import Verbs
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 

@@ -114,10 +114,10 @@ class Bus:
         self._replace((), timeout_s)
 
     def _replace(self, deliveries: tuple[Delivery, ...], timeout_s: float) -> None:
-        told, before = self.drain(timeout_s), self._deliveries
+        drained, before = self.drain(timeout_s), self._deliveries
         self._deliveries = deliveries
         for delivery in before:
-            delivery.end(give_up=not told)
+            delivery.end(give_up=not drained)
 
     def notices(self) -> tuple[str, ...]:
         """What the person should know about the sinks: that one failed, hangs or fell behind."""

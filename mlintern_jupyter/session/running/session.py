@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -51,25 +50,16 @@ from mlintern_jupyter.session.running.bus import Bus
 from mlintern_jupyter.session.running.modes import check_mode
 from mlintern_jupyter.session.running.proposals import run_what_may
 from mlintern_jupyter.session.running.roles import plan_of
+from mlintern_jupyter.session.running.turn_setup import TurnSetup
 from mlintern_jupyter.session.running.worker import Heard, Hold, Worker
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
 from mlintern_jupyter.tools.mcp.server import Status
 
 PAUSED = "the person paused it"
 MAGIC_CELL_GONE = "its %%intern cell was deleted: Stop, or put it back"
-TURN_TOLD_S = 10.0
+SINKS_TIMEOUT_S = 10.0
 """Longest wait at the end of a turn for the sinks to have been told of it; long, because a library
 may hold the interpreter."""
-
-
-@dataclass(frozen=True)
-class TurnSetup:
-    """What a turn works with, and what people may want to know of it."""
-
-    agent: Agent
-    toolbox: TurnToolbox
-    notes: tuple[str, ...] = ()
-    """Said on the run card beside what stands there."""
 
 
 class Session:
@@ -396,7 +386,7 @@ class Session:
     async def _turn(self, command: StartTurn | ResumeTurn) -> None:
         await self._run_turn(self, command)
         # Whoever waits for the session to be idle may go away at once (a headless run).
-        await asyncio.to_thread(self.bus.drain, TURN_TOLD_S)
+        await asyncio.to_thread(self.bus.drain, SINKS_TIMEOUT_S)
 
 
 def _no_turn(session: Session) -> UsageError:

@@ -26,13 +26,14 @@ from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.running.identity import new_session_id
 from mlintern_jupyter.session.running.modes import check_mode
 from mlintern_jupyter.session.running.roles import Roles
-from mlintern_jupyter.session.running.session import Session, TurnSetup
+from mlintern_jupyter.session.running.session import Session
 from mlintern_jupyter.session.running.turn import run_turn
+from mlintern_jupyter.session.running.turn_setup import TurnSetup
 from mlintern_jupyter.session.sinks.notebook import MagicCellSink, WireSink
 from mlintern_jupyter.session.wiring.briefing import near
 from mlintern_jupyter.session.wiring.prepare import Prepared, role_models
 from mlintern_jupyter.session.wiring.toolset_choice import switch_toolsets
-from mlintern_jupyter.session.wiring.turn_setup import TurnBuilder
+from mlintern_jupyter.session.wiring.turn_builder import TurnBuilder
 from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.mcp.pins import pins_path
 from mlintern_jupyter.tools.mcp.servers import McpServers

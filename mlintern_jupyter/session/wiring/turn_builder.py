@@ -33,7 +33,8 @@ from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record.conversation import Conversation
 from mlintern_jupyter.session.readouts.page_view import best_score
 from mlintern_jupyter.session.running.roles import Roles
-from mlintern_jupyter.session.running.session import Session, TurnSetup
+from mlintern_jupyter.session.running.session import Session
+from mlintern_jupyter.session.running.turn_setup import TurnSetup
 from mlintern_jupyter.session.wiring.delegation import Delegation
 from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.base.deps import ToolDeps
