@@ -67,12 +67,28 @@ demo: $(VENV)/ready ## post-train a small model here: demo/demo.ipynb and demo/d
 	@$(BIN)/jupyter nbconvert --to html --log-level ERROR demo/demo.ipynb
 	@echo "open demo/demo.html, or demo/demo.ipynb in JupyterLab"
 
+# A file's tests share a browser, a real run or an environment, so a file stays in one process.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: $(VENV)/page ## lint, types and every test, one real nano run included (about 25 minutes)
+ifdef T
+test: $(VENV)/ready
+	@$(BIN)/python -m pytest $(T)
+else
+test: $(VENV)/page ## lint, types and every test, two real runs included; T=tests/tools runs what you name
 	@$(MAKE) --no-print-directory check
 	@cd $(PAGE) && $(WITH_NODE) npm test --silent
-	@# A file's tests share a browser, a real run or an environment, so a file stays in one process.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -n 3 --dearest 10
+endif
+
+.PHONY: test-fast
+test-fast: $(VENV)/ready ## seven tests of ten: those without kernel, browser, model server or training
+	@$(PYTEST) -n auto --without kernel,browser,model_server,training
+
+.PHONY: test-page
+test-page: $(VENV)/page ## the page's tests, in Node, and in JupyterLab and Chromium
+	@cd $(PAGE) && $(WITH_NODE) npm test --silent
+	@$(PYTEST) -n 2 tests/lab
 
 .PHONY: check
 check: $(VENV)/ready $(MODULES) ## ruff, pyright, tsc, eslint, and that both sides use the same words
@@ -104,7 +120,7 @@ loops: $(VENV)/ready ## play random looping and working models before the guards
 	@$(BIN)/python benchmarks/loops.py
 
 .PHONY: faults
-faults: $(VENV)/ready ## every fault and bad input before a whole intern: benchmarks/faults.md (about 30 minutes)
+faults: $(VENV)/ready ## every fault and bad input, at every commit point and 100 random times: benchmarks/faults.md (about 30 minutes)
 	@$(BIN)/python benchmarks/faults.py
 
 .PHONY: notebooks

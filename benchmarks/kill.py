@@ -10,7 +10,7 @@ from typing import get_args
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "doubles"))
 
-import rig  # noqa: E402
+import kill_rig as rig  # noqa: E402
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import os
 import shlex
@@ -17,20 +18,21 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlintern_jupyter import remote
 from mlintern_jupyter.config import RECORD_FOLDER, Config, load_config
 from mlintern_jupyter.errors import InternError, UsageError
 from mlintern_jupyter.options import OPTIONS, Options, parse_default
-from mlintern_jupyter.peers.headless import HeadlessNotebook, HeadlessResult
 from mlintern_jupyter.progress import Progress
 from mlintern_jupyter.record.experiments import before_and_after
-from mlintern_jupyter.record.export import write_notebook
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.session.running.identity import session_folders
 from mlintern_jupyter.session.wiring.prepare import prepare
+
+if TYPE_CHECKING:
+    from mlintern_jupyter.peers.headless import HeadlessResult
 
 EXIT = {"completed": 0, "failed": 1, "limit": 3, "paused": 4, "interrupted": 130, "working": 4}
 _SHARED = tuple(o for o in OPTIONS if o.name not in {"help", "again", "session"})
@@ -114,7 +116,9 @@ def _run(arguments: argparse.Namespace) -> int:
             )
         cells = [LOAD, _magic_cell(arguments)]
     with Progress(quiet=arguments.json or not sys.stderr.isatty()) as progress:
-        notebook = HeadlessNotebook(
+        # Reading notebooks takes a second and a half to import, and only two verbs do it.
+        headless = importlib.import_module("mlintern_jupyter.peers.headless")
+        notebook = headless.HeadlessNotebook(
             path, cells=cells, kernel_env=None, on_event=progress.hear, say=progress.say
         )
         result = asyncio.run(notebook.run(execute))
@@ -221,6 +225,7 @@ def _export(arguments: argparse.Namespace) -> int:
         raise UsageError(f"there is no ledger in {folder}", do="name the session or its folder")
     if arguments.notebook.exists():
         raise UsageError(f"{arguments.notebook} exists", do="give another name")
-    write_notebook(fold(Ledger.view(folder).facts), arguments.notebook)
+    export = importlib.import_module("mlintern_jupyter.record.export")
+    export.write_notebook(fold(Ledger.view(folder).facts), arguments.notebook)
     sys.stdout.write(f"wrote {arguments.notebook}\n")
     return 0

@@ -43,3 +43,14 @@ def test_importing_the_package_loads_none_of_its_rooms() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_verbs_of_the_terminal_that_read_no_notebook_load_nothing_for_it() -> None:
+    program = (
+        "import sys, mlintern_jupyter.cli; "
+        "print([m for m in ('nbformat', 'nbclient', 'jsonschema') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -185,8 +186,9 @@ class Book:
         return page
 
 
+@lru_cache(maxsize=64)
 def read_page(text: str) -> Recipe:
-    """One page from its text.
+    """One page from its text; remembered, since each turn opens the book.
 
     Raises:
         ValueError: it breaks a rule of the format; says which.

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
@@ -92,12 +93,24 @@ def schema_problems(schema: Any) -> list[str]:
     if not isinstance(schema, dict) or cast("dict[str, Any]", schema).get("type") != "object":
         return ["its parameters are not the schema of an object"]
     known = cast("dict[str, Any]", schema)
-    try:
-        Draft202012Validator.check_schema(known)
-    except SchemaError as error:
-        return [f"its parameters are not a JSON schema: {error.message}"]
+    if problem := _no_schema(json.dumps(known)):
+        return [f"its parameters are not a JSON schema: {problem}"]
     unknown = set(known.get("required", ())) - set(known.get("properties", {}))
     return [f"it requires {sorted(unknown)}, which it does not have"] if unknown else []
+
+
+@lru_cache(maxsize=1024)
+def _no_schema(text: str) -> str:
+    """Why this is no JSON schema; empty if it is one.
+
+    Remembered: each request of a turn brings the same tools, and to check them takes longer than
+    everything else that is done with the request.
+    """
+    try:
+        Draft202012Validator.check_schema(json.loads(text))
+    except SchemaError as error:
+        return error.message
+    return ""
 
 
 def _conversation(messages: Any) -> list[str]:

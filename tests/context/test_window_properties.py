@@ -12,7 +12,7 @@ from mlintern_jupyter.errors import Paused
 
 SIZES = st.sampled_from([4_096, 8_192, 32_768, 200_000])
 relaxed = settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -24,7 +24,6 @@ from IPython.utils.capture import capture_output
 import mlintern_jupyter
 import mlintern_magics
 from mlintern_jupyter.events import Activity, EffectIntended, EffectSettled, TextDelta, TurnEnded
-from mlintern_jupyter.models.litellm import client as litellm_client
 from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.record.ledger import LEDGER_FILE, Ledger
 from mlintern_jupyter.record.state import SessionState, fold
@@ -72,7 +71,6 @@ class Engine:
         self._patience = QUICK
         monkeypatch.chdir(folder)
         monkeypatch.setattr(assemble, "watch", lambda report: None)
-        monkeypatch.setattr(litellm_client, "RetryPolicy", lambda: self._patience)
         built = turn_builder.build_tools
 
         def with_case_tools(deps: ToolDeps, toolsets: Any) -> Any:
@@ -140,6 +138,10 @@ class Engine:
         self, server: ScriptedServer, *options: str, words: str = "do the work", model: str = MODEL
     ) -> str:
         """Begin a turn; it goes on beside the test."""
+        # Not before: where no model is asked, its library need not be loaded.
+        self._monkeypatch.setattr(
+            "mlintern_jupyter.models.litellm.client.RetryPolicy", lambda: self._patience
+        )
         said = f"--model {model} --api-base {server.base_url} --max-steps 40 {' '.join(options)}"
         return self.type(f"%%intern {words} {said}\n")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,20 @@ def without_status(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     words, found, _ = str(last["content"]).partition("[Standing: ")
     assert found, f"nothing is said of the budget: {last}"
     return [*before, {**last, "content": words.rstrip()}] if words else before
+
+
+@contextmanager
+def loaded(peer: KernelPeer, folder: Path, *, asks: bool = False) -> Iterator[KernelPeer]:
+    """The intern loaded anew, in a folder of its own, in a kernel that other tests have used.
+
+    To start a kernel and to load a model's library takes longer than most of what is tested.
+    """
+    peer.folder, peer.asks = folder, asks
+    assert peer.run(f"import os; os.chdir({str(folder)!r})").status == "ok"
+    assert peer.run(LOAD).status == "ok"
+    yield peer
+    assert peer.run("%unload_ext mlintern_jupyter").status == "ok"
+    peer.run("%reset -f")
 
 
 @dataclass

@@ -117,7 +117,7 @@ class Intern:
     async def while_running(self):
         await self.propose("slow", LOOP)
         await self.host.run_cell("slow")
-        await asyncio.sleep(0.3)
+        await self.host.wait_begun("slow")
         for i in range(3):
             await self.propose(f"n{i}", f"note {i}", "markdown")
         seen = await self.host.read_cells()

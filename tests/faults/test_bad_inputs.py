@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
 from engine_rig import Engine, engine, sent, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nbformat.v4 import new_code_cell, new_notebook
+from outside_world import CANARY, PATHS, tree
 
-from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.events import (
     EffectIntended,
     Replied,
@@ -23,31 +20,11 @@ from mlintern_jupyter.events import (
     TurnStarted,
 )
 from mlintern_jupyter.messages import ToolCall
-from mlintern_jupyter.peers.headless import HeadlessNotebook
 from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.record.chain import seal
 from mlintern_jupyter.record.ledger import LEDGER_FILE, Ledger
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
-from mlintern_jupyter.testing.tripwires import no_network
-
-PATHS = ["../../x", "/etc/passwd", "~", "~/x", "link/x", "a\0b", "..", "C:\\x"]
-CANARY = "root:x:0:0:canary-4711"
-
-
-def tree(*folders: Path) -> set[str]:
-    """Everything in and beside the folders, except the record."""
-    found = [p for f in folders for p in (*f.rglob("*"), *f.parent.glob("*"))]
-    return {str(p) for p in found if "intern_runs" not in p.parts}
-
-
-@pytest.fixture
-def outside(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file outside the workspace, with a link to its folder inside."""
-    outside = tmp_path_factory.mktemp("outside")
-    (outside / "x").write_text(CANARY)
-    (tmp_path / "link").symlink_to(outside)
-    return outside
 
 
 def test_B14_paths_in_calls_read_and_write_nothing_outside(intern: Engine, outside: Path) -> None:
@@ -74,25 +51,6 @@ def test_B14_paths_in_calls_read_and_write_nothing_outside(intern: Engine, outsi
     assert "root:" not in said
     assert tree(intern.folder, outside) == before
     assert (outside / "x").read_text() == CANARY
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_B14_paths_are_no_names(intern: Engine, outside: Path, path: str) -> None:
-    before = tree(intern.folder, outside)
-    magics = (
-        f"%%intern go --model playbook --session {path}\n",
-        f"%intern resume {path}",
-        f"%intern cost {path}",
-        f"%%job {path}\nprint(1)",
-        f"%jobs start {path}",
-    )
-    for magic in magics:
-        shown = intern.type(magic)
-        assert "Error" in shown or "there is no" in shown, (magic, shown)
-        assert "Traceback" not in shown
-        assert CANARY not in shown
-    assert tree(intern.folder, outside) == before
-    assert not (intern.folder / "intern_runs" / "jobs").exists()
 
 
 @pytest.mark.parametrize("cell", ["%%intern", "%%intern\n", "%%intern   \n  \n\t\n", "%%intern \n"])
@@ -167,55 +125,6 @@ def test_B17_any_text_round_trips(text: str) -> None:
         round_trips(intern, f"the words {text} end")
 
 
-def notebook(**changes: Any) -> str:
-    """A sound notebook of two cells, changed."""
-    cells = [new_code_cell("a = 1"), new_code_cell("b = 2")]
-    return json.dumps(json.loads(nbformat.writes(new_notebook(cells=cells))) | changes)
-
-
-def two_cells(**changes: Any) -> list[dict[str, Any]]:
-    """Both cells of it, changed alike."""
-    return [{**cell, **changes} for cell in json.loads(notebook())["cells"]]
-
-
-BAD_NOTEBOOKS = {
-    "0 bytes": "",
-    "half": notebook()[:200],
-    "format 3": json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}),
-    "metadata is a list": notebook(metadata=[1]),
-    "cells are a text": notebook(cells="all of them"),
-    "metadata of a cell is a text": notebook(cells=two_cells(metadata="none")),
-    "a cell that is no cell": notebook(cells=[3]),
-}
-
-
-@pytest.mark.parametrize("what", BAD_NOTEBOOKS)
-def test_B18_a_bad_notebook_is_named_and_left_alone(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "bad.ipynb"
-    path.write_text(BAD_NOTEBOOKS[what])
-    with pytest.raises(UsageError) as caught:
-        HeadlessNotebook(path, cells=None, on_event=print, say=print)
-    assert str(path) in str(caught.value)
-    assert caught.value.do
-    assert path.read_text() == BAD_NOTEBOOKS[what]
-
-
-@pytest.mark.parametrize("id_", ["same", None])
-def test_B18_doubled_and_missing_cell_ids_are_mended_in_memory(
-    tmp_path: Path, id_: str | None
-) -> None:
-    cells = two_cells(id=id_)
-    for cell in cells:
-        if id_ is None:
-            del cell["id"]
-    text = notebook(cells=cells)
-    path = tmp_path / "n.ipynb"
-    path.write_text(text)
-    opened = HeadlessNotebook(path, cells=None, on_event=print, say=print)
-    assert len({cell["id"] for cell in opened._file.nb.cells}) == 2
-    assert path.read_text() == text
-
-
 LOAD = "from datasets import Dataset, load_dataset\n"
 DATA = {
     "missing": ("load_dataset('csv', data_files='nowhere.csv')", "FileNotFoundError"),
@@ -248,23 +157,6 @@ def test_B19_datasets_that_are_odd_end_in_a_named_error_or_a_sample(intern: Engi
         assert len(answer) < 20_000, name
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("opnai/gpt-5.1", "openai/gpt-5.1"),
-        ("antropic/claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"),
-        ("playbok", "playbook"),
-        ("claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"),
-        ("vlm/qwen3", "vllm/qwen3"),
-    ],
-)
-def test_B20_a_model_with_a_typo_offers_the_nearest(intern: Engine, typed: str, meant: str) -> None:
-    with no_network(loopback=False):
-        shown = intern.type(f"%%intern go --model {typed}\n")
-    assert f"did you mean {meant}?" in shown
-    assert not (intern.folder / "intern_runs").exists()
-
-
 BAD_CONFIGS = {
     "broken": ('mode = "unattended"\nbudget = 500\nmodel = "playbook\n', "line 3"),
     "unknown key": ('mode = "unattended"\nbugdet = 500\n', "bugdet"),
@@ -291,44 +183,12 @@ def test_B21_a_broken_configuration_is_named_and_widens_nothing(
     assert (started.mode, started.limits["usd"]) == ("review", None)
 
 
-@pytest.mark.parametrize("text", ["[[rule]\n", 'allow = "everything"\n', "\x00", "[[allow]]\nx=1"])
-def test_B21_broken_rules_of_the_folder_widen_nothing(intern: Engine, text: str) -> None:
-    from mlintern_jupyter.policy.rules import WORKSPACE_FILE, load_rules, stricter
-
-    before = load_rules(intern.folder)
-    (intern.folder / WORKSPACE_FILE).write_text(text)
-    after = load_rules(intern.folder)
-    assert WORKSPACE_FILE in after.problem
-    for effect in ("read", "execute", "network-write", "spend", "publish", "delete"):
-        (now, _), (then, _) = after.verdict("t", effect), before.verdict("t", effect)
-        assert not stricter(then, now)
-
-
 def test_B22_an_unknown_benchmark_is_answered_with_those_there_are(intern: Engine) -> None:
     with ScriptedServer([]) as server:
         shown = intern.start(server, words="improve FOO")
         assert server.requests == []
     assert "FOO" in shown
     assert "nano/mcq" in shown
-    assert not (intern.folder / "intern_runs").exists()
-
-
-@pytest.mark.parametrize(
-    ("cell", "named"),
-    [
-        ("%%intern go --modle playbook\n", "--model"),
-        ("%%intern go --model\n", "--model needs a value"),
-        ("%%intern go --model playbook --budget lots\n", "--budget"),
-        ("%%intern go --model playbook\n%%intern stay --model playbook\n", "%%intern"),
-        ("%%intern go --model playbook\n%%job sft\nprint(1)\n", "%%job"),
-    ],
-)
-def test_B23_an_option_or_magic_too_many_is_a_usage_error(
-    intern: Engine, cell: str, named: str
-) -> None:
-    shown = intern.type(cell)
-    assert "UsageError" in shown
-    assert named in shown
     assert not (intern.folder / "intern_runs").exists()
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.models.factory import make_model
-from mlintern_jupyter.models.litellm.client import LitellmModel
 from mlintern_jupyter.models.names import resolve
 from mlintern_jupyter.models.playbook.planner import Playbook
 from mlintern_jupyter.protocols import Model
@@ -93,11 +92,12 @@ def test_what_a_dotted_path_lacks_is_said(name: str, what: str) -> None:
     assert caught.value.do
 
 
+@pytest.mark.model_server
 def test_every_other_model_is_made_as_well_and_keys_come_from_where_they_are_said() -> None:
     assert isinstance(made("playbook:3"), Playbook)
     env = {"OPENAI_API_KEY": "x"}
     plan = resolve("openai/gpt-5.1", api_base=None, price=None, env=env)
-    assert isinstance(make_model(plan, env=env), LitellmModel)
+    assert type(make_model(plan, env=env)).__name__ == "LitellmModel"
 
 
 def test_naming_a_model_of_ones_own_imports_nothing() -> None:

@@ -27,10 +27,7 @@ from mlintern_jupyter.models.litellm.client import LitellmModel
 from mlintern_jupyter.models.litellm.failures import RetryPolicy
 from mlintern_jupyter.models.names import resolve
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")
 MODEL = Path(nano.__file__).parent / "base"
 VIEW = View((Message("user", "The capital of"),), (), 24)
 ADD = ToolSpec("add", "Add.", {"type": "object", "properties": {"a": {"type": "integer"}}})

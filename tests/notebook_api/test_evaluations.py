@@ -350,7 +350,7 @@ def test_a_benchmark_lands_beside_the_notebook_and_twice_is_once(
         benchmark("nano/mqc")
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_real_scorer_scores_the_base_model_of_a_task(folder: Path) -> None:
     files = benchmark("nano/mcq")
     result = evaluate(files.base_model, task="nano/mcq", limit=8)

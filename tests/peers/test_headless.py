@@ -13,7 +13,6 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from nbformat.v4 import new_code_cell, new_notebook
 from peer_contract import LOAD, STUB_FOLDER, Played
 
-from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.peers.headless import HeadlessNotebook
 
 ENV = {"PYTHONPATH": f"{STUB_FOLDER}:{STUB_FOLDER.parents[1]}"}
@@ -239,47 +238,6 @@ def test_output_of_a_thread_lands_in_the_cell_that_started_it_after_it_ended(pat
     Run(path, [thread, "go.set(); t.join(); print('here')"])()
     texts = [[o.text for o in c.outputs] for c in saved(path).cells]
     assert texts == [["late\n"], ["here\n"]]
-
-
-class TestFilesThatCannotBeUsed:
-    def refused(self, path, cells=None):
-        before = path.read_bytes() if path.is_file() else None
-        with pytest.raises(UsageError) as caught:
-            HeadlessNotebook(path, cells=cells, on_event=print, say=print)
-        assert caught.value.do
-        assert (path.read_bytes() if path.is_file() else None) == before
-        return str(caught.value)
-
-    def test_not_there(self, path):
-        assert "cannot be read" in self.refused(path)
-
-    def test_not_json(self, path):
-        path.write_text("print(1)")
-        assert "not a sound notebook" in self.refused(path)
-
-    @pytest.mark.parametrize("text", ["[]", "{}", "3", '{"nbformat": 4}', '{"cells": 1}'])
-    def test_json_but_no_notebook(self, path, text):
-        path.write_text(text)
-        self.refused(path)
-
-    def test_an_old_format(self, path):
-        path.write_text(
-            json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []})
-        )
-        assert "format 3" in self.refused(path)
-
-    def test_a_new_notebook_over_an_existing_file(self, path):
-        path.write_text("precious")
-        assert "was not changed" in self.refused(path, ["1"])
-
-    def test_a_folder_that_is_not_there(self, path):
-        assert "cannot be written" in self.refused(path / "deeper" / "n.ipynb", ["1"])
-
-    def test_a_kernel_that_is_not_installed(self, path):
-        nb = new_notebook(metadata={"kernelspec": {"name": "klingon", "display_name": "K"}})
-        nbformat.write(nb, path)
-        with pytest.raises(UsageError, match="klingon"):
-            Run(path, None)()
 
 
 def test_cells_without_an_id_of_their_own_get_one_and_run(path):

@@ -14,7 +14,7 @@ from record_runs import Run, copied, guarded, payloads, verdicts
 
 from mlintern_jupyter.testing.tripwires import offences
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_the_run_improves_the_model_and_says_so(finished: Run) -> None:

@@ -17,7 +17,7 @@ from record_runs import payloads
 
 from mlintern_jupyter.bench.task import load_rows, materialise, open_task
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_shuffled_labels_end_in_no_evidence(tmp_path: Path) -> None:

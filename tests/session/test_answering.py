@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kernel_peer import LOAD, KernelPeer
+from kernel_peer import KernelPeer, loaded
 
 from mlintern_jupyter.events import Answered
 from mlintern_jupyter.record.ledger import Ledger
@@ -34,10 +34,9 @@ ONE, TWO = Call("shout", {"words": "one\u202e"}), Call("shout", {"words": "two"}
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[KernelPeer]:
+def kernel(warm: KernelPeer, tmp_path: Path) -> Iterator[KernelPeer]:
     (tmp_path / "my_tools.py").write_text(TOOL)
-    with KernelPeer(tmp_path, asks=True) as peer:
-        assert peer.run(LOAD).status == "ok"
+    with loaded(warm, tmp_path, asks=True) as peer:
         yield peer
 
 

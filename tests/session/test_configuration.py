@@ -102,6 +102,8 @@ def _state(folder: Path) -> SessionState:
     return fold(Ledger.view(ledger.parent).facts)
 
 
+@pytest.mark.kernel
+@pytest.mark.model_server
 def test_in_a_kernel_config_lists_the_traits_and_its_file_holds_defaults_and_the_cap(
     tmp_path: Path,
 ) -> None:
@@ -165,6 +167,8 @@ def test_in_a_kernel_config_lists_the_traits_and_its_file_holds_defaults_and_the
         assert "review" in kernel.run("%config InternMagics.max_mode").text
 
 
+@pytest.mark.kernel
+@pytest.mark.model_server
 def test_a_session_above_the_cap_is_not_resumed(tmp_path: Path) -> None:
     with KernelPeer(tmp_path) as kernel, ScriptedServer([_cell_turn()]) as server:
         kernel.run(LOAD)
@@ -187,6 +191,7 @@ def _cell_turn() -> Turn:
     return Turn(calls=(Call("write_cell", {"kind": "run", "source": source, "why": "to see"}),))
 
 
+@pytest.mark.kernel
 def test_before_the_first_session_a_page_is_told_how_to_begin_and_nothing_heavy_is_loaded(
     tmp_path: Path,
 ) -> None:

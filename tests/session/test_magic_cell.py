@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kernel_peer import LOAD, KernelPeer
+from kernel_peer import LOAD, KernelPeer, loaded
 
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
@@ -17,9 +17,8 @@ from mlintern_jupyter.testing.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[KernelPeer]:
-    with KernelPeer(tmp_path) as peer:
-        assert peer.run(LOAD).status == "ok"
+def kernel(warm: KernelPeer, tmp_path: Path) -> Iterator[KernelPeer]:
+    with loaded(warm, tmp_path) as peer:
         yield peer
 
 

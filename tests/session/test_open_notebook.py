@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel_peer import LOAD, KernelPeer, without_status
+from kernel_peer import KernelPeer, loaded, without_status
 from open_page import OpenPage
 
 from mlintern_jupyter.record.ledger import Ledger
@@ -57,9 +57,8 @@ class Desk:
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[KernelPeer]:
-    with KernelPeer(tmp_path) as peer:
-        assert peer.run(LOAD).status == "ok"
+def kernel(warm: KernelPeer, tmp_path: Path) -> Iterator[KernelPeer]:
+    with loaded(warm, tmp_path) as peer:
         yield peer
 
 

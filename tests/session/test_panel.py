@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernel_peer import LOAD, KernelPeer
+from kernel_peer import LOAD, KernelPeer, loaded
 
 from mlintern_jupyter.testing.script import Call, Turn
 from mlintern_jupyter.testing.scripted_server import ScriptedServer
@@ -15,9 +15,8 @@ PANEL = "from mlintern_magics import _LOADED; panel = next(iter(_LOADED.values()
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[KernelPeer]:
-    with KernelPeer(tmp_path, asks=True) as peer:
-        peer.run(LOAD)
+def kernel(warm: KernelPeer, tmp_path: Path) -> Iterator[KernelPeer]:
+    with loaded(warm, tmp_path, asks=True) as peer:
         yield peer
 
 
@@ -58,12 +57,15 @@ def test_a_command_that_cannot_be_followed_is_answered_in_the_panel(kernel: Kern
     assert "no intern is at work here" in kernel.run("print(panel.said.value)").text
 
 
-def test_it_is_loaded_only_when_asked_for_and_leaves_with_the_extension(kernel: KernelPeer) -> None:
+def test_it_is_loaded_only_when_asked_for_and_leaves_with_the_extension(tmp_path: Path) -> None:
     probe = "import sys; print('ipywidgets' in sys.modules)"
-    assert kernel.run(probe).text == "False\n"
-    kernel.run(f"%intern panel\n{PANEL}")
-    kernel.run("%unload_ext mlintern_jupyter")
     hooks = (
         "print([h for h in get_ipython().events.callbacks['post_run_cell'] if 'intern' in str(h)])"
     )
-    assert kernel.run(hooks).text == "[]\n"
+    # One that has shown a panel before has the widgets.
+    with KernelPeer(tmp_path) as kernel:
+        kernel.run(LOAD)
+        assert kernel.run(probe).text == "False\n"
+        kernel.run(f"%intern panel\n{PANEL}")
+        kernel.run("%unload_ext mlintern_jupyter")
+        assert kernel.run(hooks).text == "[]\n"

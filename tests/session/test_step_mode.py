@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kernel_peer import LOAD, KernelPeer, without_status
+from kernel_peer import LOAD, KernelPeer, loaded, without_status
 
 from mlintern_jupyter.record.ledger import Ledger
 from mlintern_jupyter.record.state import SessionState, fold
@@ -32,20 +32,10 @@ print([cell.asked for cell in steps._cells.values()])
 """
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelPeer]:
-    """One kernel for all: to load a model's library takes longer than any of these tests."""
-    with KernelPeer(tmp_path_factory.mktemp("kernel"), asks=True) as peer:
-        yield peer
-
-
 @pytest.fixture
 def kernel(warm: KernelPeer, tmp_path: Path) -> Iterator[KernelPeer]:
-    warm.run(f"import os; os.chdir({str(tmp_path)!r})")
-    assert warm.run(LOAD).status == "ok"
-    yield warm
-    assert warm.run("%unload_ext mlintern_jupyter").status == "ok"
-    warm.run("%reset -f")
+    with loaded(warm, tmp_path, asks=True) as peer:
+        yield peer
 
 
 def _cell(kind: str, source: str, why: str = "to see") -> Turn:

@@ -97,10 +97,10 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ('{"server": "s", "tool": "search_notes"}', "'query' is a required property"),
-        ('{"server":"s","tool":"search_notes","arguments":{"query":3}}', "query: 3 is not of type"),
-        ('{"server":"s","tool":"search_notes","arguments":{"q":"x"}}', "has no parameter 'q'"),
-        ('{"server":"s","tool":"serch"}', "has no tool 'serch'"),
+        ('{"server": "s", "tool": "tell"}', "'query' is a required property"),
+        ('{"server":"s","tool":"tell","arguments":{"query":3}}', "query: 3 is not of type"),
+        ('{"server":"s","tool":"tell","arguments":{"q":"x"}}', "has no parameter 'q'"),
+        ('{"server":"s","tool":"tel"}', "has no tool 'tel'"),
         ('{"server":"t"}', "there is no server 't'"),
         ('{"server":"s","toll":"x"}', "has no parameter 'toll'"),
         ('{"server":"s","manifest":"x"}', "has no parameter 'manifest'"),
@@ -114,11 +114,14 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_arguments_are_named(tmp_path: Path, arguments: str, says: str) -> None:
+    schema = {"properties": {"query": {"type": "string"}}, "required": ["query"]}
+    (tmp_path / "schema").write_text(json.dumps({"type": "object"} | schema))
+
     async def do(desk: Desk) -> None:
         await desk.welcome()
         assert says in await desk.refusal(arguments)
 
-    at_desk(tmp_path, friend(), do=do)
+    at_desk(tmp_path, bare("schema", env={"SCHEMA": str(tmp_path / "schema")}), do=do)
 
 
 @pytest.mark.parametrize(

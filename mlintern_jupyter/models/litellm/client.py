@@ -41,6 +41,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import httpx
@@ -103,7 +104,6 @@ class LitellmModel:
         self._plan = plan
         self._patience = patience or RetryPolicy()
         self._env = env
-        self._tls: ssl.SSLContext | None = None
         self._info = _listed(plan)
         self.price = plan.price or _listed_price(plan, self._info)
         listed = self._info.get("max_input_tokens") or None
@@ -219,13 +219,12 @@ class LitellmModel:
             raise ValueError("the last event is not whole")
 
     def _client(self, watch: StreamWatch, silence_s: float) -> WatchedClient:
-        self._tls = self._tls or httpx.create_ssl_context()
         return WatchedClient(
             watch,
             allowed=lambda url: is_planned_host(self._plan, url),
             silence_s=silence_s,
             direct=self._plan.unmetered,
-            tls=self._tls,
+            tls=_trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         )
 
     def _reply(self, view: View, answer: Assembly, watch: StreamWatch) -> Reply:
@@ -249,6 +248,18 @@ class LitellmModel:
         said = answer.thinking(self._plan.replay, watch.reasoning_details)
         thinking = () if cut_short else said
         return Reply(answer.text, calls, stop, usage, self.name, thinking)
+
+
+@cache
+def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The certificates that httpx trusts, read once: a model is made for each turn and sub-agent.
+
+    Args:
+        file: value of ``SSL_CERT_FILE``, which httpx reads itself; another value, another context.
+        folder: value of ``SSL_CERT_DIR``, likewise.
+    """
+    del file, folder
+    return httpx.create_ssl_context()
 
 
 def over_responses(plan: ModelPlan) -> bool:
