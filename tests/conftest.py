@@ -72,6 +72,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "session/test_slow_answers.py": ("kernel", "model_server"),
     "session/test_step_mode.py": ("kernel", "model_server"),
     "session/test_stop_and_resume.py": ("kernel",),
+    "session/test_toolsets.py": ("model_server",),
     "tools/test_inspect_object.py": ("processes",),
     "tools/test_mcp_attacks.py": ("processes",),
     "tools/test_mcp_broken.py": ("processes",),
