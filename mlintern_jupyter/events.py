@@ -294,6 +294,9 @@ class Asked:
     sources: tuple[str, ...] = ()
     """Untrusted text the model had read since the person spoke last."""
     agent: str = ""
+    hosts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Names of the keys it would be given for these hosts."""
 
 
 @dataclass(frozen=True)

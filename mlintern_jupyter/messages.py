@@ -87,7 +87,7 @@ class ToolResult:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     ok: bool = True
     images: tuple[str, ...] = ()
-    """PNG in base64, for a model that can see; few and small (``tools.pictures``)."""
+    """PNG in base64, for a model that can see; few and small (``tools.base.pictures``)."""
     sources: tuple[str, ...] = ()
     """Where untrusted text in it came from (``mcp:github``); empty: from us and the person."""
     whole: str = ""

@@ -220,13 +220,17 @@ class CallTerms:
     """``None``: unknown."""
     visibility: Visibility = "here"
     """Who can see what it leaves behind."""
+    hosts: tuple[str, ...] = ()
+    """Where a tool of the person's own says that it connects to."""
+    keys: tuple[str, ...] = ()
+    """Names of the keys that it is given for these hosts."""
 
 
 class Grant(Protocol):
     """Leave to carry out one call, once. Made in ``policy`` alone."""
 
     sha256: str
-    """Of tool, exact arguments, effects, price and visibility."""
+    """Of tool, exact arguments and terms."""
 
     def use(self, terms: CallTerms, arguments: Mapping[str, Any]) -> None:
         """Consume it. Raises ``ToolError`` if it is for anything else, or was used."""

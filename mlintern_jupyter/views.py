@@ -60,6 +60,10 @@ class AskView:
     """Untrusted text that was read since the person spoke last."""
     agent: str
     """Role of the sub-agent that asks; empty: the intern itself."""
+    hosts: tuple[str, ...] = ()
+    """Where it says that it connects to."""
+    keys: tuple[str, ...] = ()
+    """Names of the keys it would be given for these hosts."""
 
 
 @dataclass(frozen=True)

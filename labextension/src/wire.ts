@@ -452,6 +452,10 @@ export interface IAskView {
   sources: string[];
   /** Role of the sub-agent that asks; empty: the intern itself. */
   agent: string;
+  /** Where it says that it connects to. */
+  hosts: string[];
+  /** Names of the keys it would be given for these hosts. */
+  keys: string[];
 }
 
 /** A proposed code cell that waits for the person. */
@@ -929,6 +933,9 @@ export interface IAsked {
   /** Untrusted text the model had read since the person spoke last. */
   sources: string[];
   agent: string;
+  hosts: string[];
+  /** Names of the keys it would be given for these hosts. */
+  keys: string[];
 }
 
 /** The person's word on a call that was asked about. */

@@ -162,6 +162,7 @@ class Dispatch:
         question = Asked(
             step, call.id, terms.tool, arguments, tuple(sorted(terms.effects)), ruling.why,
             terms.price_usd, terms.visibility, ruling.sha256, ruling.sources, self.agent,
+            terms.hosts, terms.keys,
         )  # fmt: skip
         self.commit(question)
         self.signal(Activity(f"waiting for a yes to {terms.tool}"))

@@ -3,7 +3,7 @@
 Three threads meet here: the worker asks and waits, the main thread runs cells, the control thread
 brings what the peer has to say. Waiters live on the worker's loop; the others hand over to it.
 
-A cell whose start cannot be recorded does not run (see ``bridge._Gate``), unless it had settled
+A cell whose start cannot be recorded does not run (see ``cell_refusal``), unless it had settled
 before: a later re-run is the person's own business and only misses its line in the record.
 """
 

@@ -41,7 +41,7 @@ class Credentials(Mapping[str, str]):
     ) -> None:
         self._names = set(names)
         self._environ = environ
-        self._hosts = _shipped_hosts() if hosts is None else hosts
+        self._hosts = shipped_hosts() if hosts is None else hosts
         self._lock = threading.Lock()
         self._hidden: dict[str, str] = {}
         self._depth = 0
@@ -115,6 +115,7 @@ class Credentials(Mapping[str, str]):
         return self.get(name) or None
 
 
-def _shipped_hosts() -> dict[str, list[str]]:
+def shipped_hosts() -> dict[str, list[str]]:
+    """The hosts a token may be sent to, by the variable that holds it; no others are listed."""
     text = files("mlintern_jupyter.policy").joinpath("credentials.toml").read_text("utf-8")
     return tomllib.loads(text)

@@ -46,7 +46,7 @@ class Ruling:
     why: str
     """Which rule, and what for; empty where there is nothing to say."""
     sha256: str
-    """Of tool, exact arguments, effects, price and visibility: what a yes would allow."""
+    """Of tool, exact arguments and terms: what a yes would allow."""
     terms: CallTerms
     sources: tuple[str, ...]
     """Untrusted text that was read since the person spoke last."""
@@ -170,7 +170,7 @@ class _Grant:
 
 
 def sha256_of(terms: CallTerms, arguments: Mapping[str, Any]) -> str:
-    """Of tool, exact arguments, effects, price and visibility, in one spelling.
+    """Of tool, exact arguments and terms, in one spelling.
 
     Raises:
         ToolError: something in the arguments is not plain JSON.
@@ -183,6 +183,9 @@ def sha256_of(terms: CallTerms, arguments: Mapping[str, Any]) -> str:
         "price_usd": _price(terms),
         "visibility": terms.visibility,
     }
+    # Only where there are any: what was asked before there were such terms keeps its grant.
+    if terms.hosts or terms.keys:
+        bound |= {"hosts": sorted(terms.hosts), "keys": sorted(terms.keys)}
     try:
         text = json.dumps(bound, sort_keys=True, allow_nan=False, separators=(",", ":"))
         # Two values that are spelled alike, as the keys 1 and "1" are, would share a yes.

@@ -43,6 +43,11 @@ _NETRC_PASSWORD = re.compile(r"\bpassword\s+(\S+)")
 _STORED_TOKEN = re.compile(r"^\s*hf_token\s*=\s*(\S+)", re.MULTILINE)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether the value of a variable of this name is masked wherever it would be written down."""
+    return _SECRET_NAME.fullmatch(name) is not None
+
+
 class Scrubber:
     """Implements ``protocols.Scrub``. Safe to use from several threads."""
 

@@ -1,4 +1,4 @@
-"""The nano shelf: its data keep to the rules, and working copies hold nothing they should not."""
+"""The nano tasks: their data keep to the rules, and working copies hold nothing they should not."""
 
 import json
 import random
@@ -24,7 +24,7 @@ from mlintern_jupyter.bench.task import (
 )
 from mlintern_jupyter.errors import UsageError
 
-SHELF = ("nano/mcq", "nano/sum", "nano/tool")
+TASKS = ("nano/mcq", "nano/sum", "nano/tool")
 
 
 def identity(task: str, row: dict[str, str]) -> str:
@@ -40,11 +40,11 @@ def identities_of_prompts(task: str, split: ItemSplit) -> set[str]:
     return {identity(task, {"question": line, "request": line}) for line in lines}
 
 
-def test_the_shelf_lists_three_tasks() -> None:
-    assert built_in_tasks() == SHELF
+def test_three_tasks_are_built_in() -> None:
+    assert built_in_tasks() == TASKS
 
 
-@pytest.mark.parametrize("name", SHELF)
+@pytest.mark.parametrize("name", TASKS)
 def test_a_task_has_all_its_items_and_they_can_be_scored(name: str) -> None:
     task = open_task(name)
     assert len(load_rows(task.folder / "train.jsonl")) == TRAIN_ROWS
@@ -58,7 +58,7 @@ def test_a_task_has_all_its_items_and_they_can_be_scored(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", SHELF)
+@pytest.mark.parametrize("name", TASKS)
 def test_no_question_is_in_two_splits(name: str) -> None:
     train = {identity(name, row) for row in load_rows(open_task(name).folder / "train.jsonl")}
     dev, held = identities_of_prompts(name, "dev"), identities_of_prompts(name, "heldout")
@@ -73,7 +73,7 @@ def test_no_fact_is_asked_about_in_two_splits() -> None:
     assert len({(fact.name, fact.attribute) for fact in facts}) == len(facts) == 240
 
 
-@pytest.mark.parametrize("name", SHELF)
+@pytest.mark.parametrize("name", TASKS)
 def test_a_reply_fits_the_token_limit(name: str) -> None:
     task = open_task(name)
     longest = 0
@@ -114,7 +114,7 @@ def test_raw_text_never_shows_an_answer_format() -> None:
 
 def test_the_data_can_be_written_again_from_the_public_seed(tmp_path: Path) -> None:
     write_tasks(["--out", str(tmp_path), "--heldout-seed", "1"])
-    for name in SHELF:
+    for name in TASKS:
         shipped, again = open_task(name).folder, tmp_path / name.removeprefix("nano/")
         for file in ("train.jsonl", "dev.jsonl"):
             assert (again / file).read_bytes() == (shipped / file).read_bytes()

@@ -1,4 +1,4 @@
-"""As much of a session as sub-agents see: the loop and the rooms are real, the model is not."""
+"""As much of a session as sub-agents see: loop and conversation are real, the model is not."""
 
 import asyncio
 import json

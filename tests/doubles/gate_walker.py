@@ -25,7 +25,7 @@ from mlintern_jupyter.tools.custom.functions import tool as offered_tool
 from mlintern_jupyter.tools.custom.modules import load_custom_tools
 from mlintern_jupyter.tools.mcp.manifest import Offered
 from mlintern_jupyter.tools.mcp.pins import Pins
-from mlintern_jupyter.tools.mcp.server import Server
+from mlintern_jupyter.tools.mcp.server import ManagedServer
 from mlintern_jupyter.tools.mcp.tools import McpTool, UseMcp
 from mlintern_jupyter.tools.research import inspect_object
 
@@ -92,7 +92,8 @@ def tools_of(folder: Path) -> tuple[Tool, ...]:
     witness = folder / "server-started"
     config = McpServer("s", command="/bin/sh", args=("-c", f"touch '{witness}'"))
     # One for each: a server that failed is left alone for the rest of a turn.
-    first, second = (Server(config, os.environ, Pins(folder / "pins.json")) for _ in range(2))
+    pins = Pins(folder / "pins.json")
+    first, second = (ManagedServer(config, os.environ, pins) for _ in range(2))
     look = Offered("look", "Look.", {"type": "object"})
     return module_tool, UseMcp({"s": first}), McpTool(second, look, "0" * 64)
 

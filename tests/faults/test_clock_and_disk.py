@@ -109,8 +109,8 @@ def test_K12_the_time_zone_changes_in_the_middle(
 def test_K12_limits_read_no_wall_clock() -> None:
     root = Path(mlintern_jupyter.__file__).parent
     found: list[str] = []
-    for room in ("agent", "policy", "context", "models", "session"):
-        for path in sorted((root / room).rglob("*.py")):
+    for package in ("agent", "policy", "context", "models", "session"):
+        for path in sorted((root / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 reads = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
                 if reads and (node.value.id, node.attr) in {("time", n) for n in WALL_CLOCK}:

@@ -31,7 +31,7 @@ def _magics(**traits: object) -> InternMagics:
 
 
 def _never() -> NoReturn:
-    raise AssertionError("defaults are no reason to enter the hall")
+    raise AssertionError("defaults are no reason to open a session")
 
 
 def _prepared(line: str, config: Config) -> Prepared:

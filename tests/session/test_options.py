@@ -24,7 +24,7 @@ def _magics(**traits: object) -> InternMagics:
 
 
 def _never() -> NoReturn:
-    raise AssertionError("defaults are no reason to enter the hall")
+    raise AssertionError("defaults are no reason to open a session")
 
 
 def test_each_role_can_have_a_model_of_its_own() -> None:

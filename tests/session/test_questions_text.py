@@ -97,6 +97,13 @@ def test_undeclared_effects_and_a_free_call_are_said() -> None:
     assert "costs $2.50" in ask_text(ask_view(replace(ASKED, price_usd=2.5)))
 
 
+def test_a_question_says_where_a_call_connects_to_and_which_keys_it_would_be_given() -> None:
+    asked = replace(ASKED, hosts=("a.org", "b.org\u202e"), keys=("A_KEY",))
+    (view,) = ask_views(state_with(asked))
+    assert "\n  connects to: a.org, b.org\\u202e, given A_KEY\n" in ask_text(view)
+    assert "connects to" not in ask_text(ask_view(ASKED))
+
+
 def test_a_sub_agents_question_is_shown_under_its_role() -> None:
     started = AgentStarted("a-1", "literature", "find it", "call_0", "m")
     state = state_with(started, replace(ASKED, agent="a-1"))

@@ -178,7 +178,7 @@ def test_an_exception_is_told_with_the_last_lines_of_its_traceback(folder):
     assert result.sources == ("tool:odd",)
     assert "KeyError: 'gone" in result.text
     assert "my_tools.py" in result.text
-    assert "own_child.py" not in result.text
+    assert "custom/child.py" not in result.text
     assert "SystemExit: 4" in call(odd, folder, what="leave").text
     with pytest.raises(ToolError, match=r"ended its process \(3\)"):
         call(odd, folder, what="exit")

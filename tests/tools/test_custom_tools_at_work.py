@@ -18,7 +18,7 @@ from mlintern_jupyter import tool
 @tool(effects={"read"})
 def glossary(term: str) -> str:
     """Say what a term means here."""
-    return f"{term}: a word of the house"
+    return f"{term}: a word of the group"
 
 @tool
 def undeclared(term: str) -> str:
@@ -64,7 +64,7 @@ def test_a_model_calls_functions_of_the_notebook_and_of_a_module(tmp_path: Path)
     facts = [numbered.fact for numbered in Ledger.view(ledger.parent).facts]
     first, second, third, fourth = (f for f in facts if isinstance(f, EffectSettled))
     assert first.ok
-    assert "\neval: a word of the house\n" in first.text
+    assert "\neval: a word of the group\n" in first.text
     assert first.sources[0].startswith("cell ")
     assert first.sources[1] == "tool:glossary"
     assert (second.ok, second.sources) == (True, ("tool:look_up",))

@@ -158,6 +158,12 @@ export function effectWords(effects: readonly string[], trans: TranslationBundle
     : effects.map(effect => words[effect] ?? effect).join(', ');
 }
 
+/** Where a call connects to, and the names of the keys it is given for that. */
+export function hostWords(ask: IAskView, trans: TranslationBundle): string {
+  const hosts = ask.hosts.join(', ');
+  return ask.keys.length === 0 ? hosts : trans.__('%1, given %2', hosts, ask.keys.join(', '));
+}
+
 /** What a call costs; unknown is a word, never a zero. */
 export function askPrice(ask: IAskView, trans: TranslationBundle): string {
   if (ask.price_usd === null) {

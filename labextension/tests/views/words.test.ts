@@ -5,6 +5,7 @@ import {
   agentWord,
   askPrice,
   effectWords,
+  hostWords,
   modes,
   questions,
   resumable,
@@ -84,6 +85,11 @@ describe('a question', () => {
   it('says what would be done, also what this page has no word for', () => {
     expect(effectWords(['publish', 'network-write'], trans)).toBe('publish, send to the network');
     expect(effectWords(['teleport'], trans)).toBe('teleport');
+  });
+  it('says where it would connect to, and with which keys', () => {
+    const where = (hosts: string[], keys: string[]) => hostWords({ hosts, keys } as unknown as IAskView, trans);
+    expect(where(['a.org', 'b.org'], [])).toBe('a.org, b.org');
+    expect(where(['a.org'], ['A_KEY', 'B_KEY'])).toBe('a.org, given A_KEY, B_KEY');
   });
   it('never calls the undeclared harmless', () => {
     expect(effectWords([], trans)).toBe('nobody has said what');

@@ -51,7 +51,7 @@ class Unusable(Exception):
     """This attempt gave nothing; ``kind`` says how often it may.
 
     ``busy``, ``down``, ``cut`` and ``empty`` are asked again; ``refused`` (400, 422) only in
-    another manner (`request.Manner`).
+    another form (`request.RequestOptions`).
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from mlintern_jupyter.errors import ToolError
 from mlintern_jupyter.policy.rules import UNDECLARED, Rules, stricter
 from mlintern_jupyter.protocols import Tool, Toolbox, Verdict
 from mlintern_jupyter.record.state import SessionState
-from mlintern_jupyter.session.readouts.questions import one_line, price_text
+from mlintern_jupyter.session.readouts.questions import one_line, price_text, reach_text
 from mlintern_jupyter.usage import CallKind, KindSpent, dollars
 
 _WITHOUT: dict[ModelRole, str] = {
@@ -134,7 +134,8 @@ def _about(tool: Tool, rules: Rules) -> str:
     if verdict == "allow" and terms.price_usd is None:
         verdict = "ask"
     price = "" if terms.price_usd == 0 else f"; {price_text(terms.price_usd)}"
-    return f"{', '.join(effects)}{price}" + {"allow": "", "ask": "; asks you first"}.get(
+    reach = f"; {reach_text(terms.hosts, terms.keys)}" if terms.hosts else ""
+    return f"{', '.join(effects)}{reach}{price}" + {"allow": "", "ask": "; asks you first"}.get(
         verdict, "; denied by the rules"
     )
 

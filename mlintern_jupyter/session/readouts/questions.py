@@ -40,6 +40,8 @@ def ask_view(question: Asked, role: str = "") -> AskView:
         visibility=one_line(question.visibility),
         sources=tuple(one_line(source) for source in question.sources),
         agent=role or one_line(question.agent),
+        hosts=tuple(one_line(host) for host in question.hosts),
+        keys=tuple(one_line(key) for key in question.keys),
     )
 
 
@@ -87,6 +89,8 @@ def ask_text(ask: AskView, command: str = "%intern") -> str:
         f" seen by: {ask.visibility}",
         f"  asked because: {ask.why}",
     ]
+    if ask.hosts:
+        lines.append(f"  connects to: {reach_text(ask.hosts, ask.keys)}")
     if ask.sources:
         lines.append(f"  untrusted text it had read: {', '.join(ask.sources)}")
     lines += [_INDENT + line for line in ask.arguments.split("\n")]
@@ -102,6 +106,12 @@ def how_to_answer(call: str, command: str = "%intern") -> str:
 def effects_text(effects: Collection[str]) -> str:
     """What a call may do; nothing declared is said to be unknown."""
     return ", ".join(effects) or "nobody has said what"
+
+
+def reach_text(hosts: Collection[str], keys: Collection[str]) -> str:
+    """Where a call connects to, and which keys it is given for that, by name."""
+    given = f", given {', '.join(keys)}" if keys else ""
+    return f"{', '.join(hosts)}{given}"
 
 
 def price_text(usd: float | None) -> str:

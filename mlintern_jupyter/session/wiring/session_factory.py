@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class SessionResources:
 
     roles: Roles
     mcp: McpServers
-    env: Mapping[str, str]
+    env: Credentials
 
 
 class SessionFactory:
@@ -163,7 +163,7 @@ class SessionFactory:
         self._watched = session
         return session
 
-    def environment(self, config: Config) -> Mapping[str, str]:
+    def environment(self, config: Config) -> Credentials:
         """The environment with every key, which the cells of the intern do not see."""
         if self._credentials is None:
             keys = {key for provider in providers().values() for key in provider["keys"]}

@@ -25,6 +25,7 @@ from mlintern_jupyter.events import Answered, Asked, EffectSettled, Fact, TurnEn
 from mlintern_jupyter.hosts.wire import WireHost
 from mlintern_jupyter.messages import ToolCall
 from mlintern_jupyter.policy.budget import Budget
+from mlintern_jupyter.policy.credentials import Credentials
 from mlintern_jupyter.policy.gate import Gate
 from mlintern_jupyter.policy.rules import load_rules
 from mlintern_jupyter.policy.scrub import Scrubber
@@ -55,7 +56,7 @@ class TurnBuilder:
     mcp: McpServers
     namespace: Mapping[str, Any]
     """The notebook's names, among them the person's own tools."""
-    env: Mapping[str, str]
+    env: Credentials
     """With every key, also while a cell runs."""
 
     async def build(self) -> TurnSetup:
@@ -147,7 +148,8 @@ class TurnBuilder:
         self.custom, mcp_tools = CustomTools((), ()), list[Tool]()
         if "custom" in self.toolsets:
             said = tuple(state.options.get("tools", ()))
-            self.custom = await load_custom_tools(said, Path(state.workdir))
+            self.custom = await load_custom_tools(said, Path(state.workdir), self.env)
+            self.env.add(key for tool in self.custom.tools for key in tool.terms({}).keys)
         if "mcp" in self.toolsets:
             names = {tool.spec.name for tool in self.custom.tools}
             mcp_tools = await self.mcp.tools_for_turn(catalog.tool_names() | names)

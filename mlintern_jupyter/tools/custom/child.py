@@ -1,10 +1,14 @@
 """Describes or calls one function of a module, in a process of its own.
 
 ``python -m mlintern_jupyter.tools.custom.child`` reads one line of JSON from its standard input,
-``{"function": "pkg.mod:name", "arguments": {...} | null}``, and answers with one line on the
-standard output it was started with: ``{"described": {...}}``, ``{"text": ...}`` or ``{"refused":
-{...}}`` or ``{"failed": "..."}``. Without arguments the function is described, not called. What the
-function prints goes nowhere; when the process that asked is gone, this one and its children end.
+``{"function": "pkg.mod:name", "arguments": {...} | null, "keyed": bool}``, and answers with one
+line on the standard output it was started with: ``{"described": {...}}``, ``{"text": ...}``,
+``{"refused": {...}}`` or ``{"failed": "..."}``. Without arguments the function is described, not
+called. What the function prints goes nowhere; when the process that asked is gone, this one and its
+children end.
+
+A function that is given keys is an installed one, and while it has them nothing is imported from
+the notebook's folder: a cell can change what lies there, and would read the keys so.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import sys
 import threading
 import traceback
 from dataclasses import asdict
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +45,9 @@ def main() -> None:
     given = os.fdopen(requests, "rb", buffering=0)
     request = json.loads(_line(given))
     threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
+    if not request["keyed"]:
+        # As in a notebook, where modules beside it come first; our own are all loaded by now.
+        sys.path.insert(0, str(Path.cwd()))
     answer = json.dumps(answer_to(request["function"], request["arguments"])).encode() + b"\n"
     while answer:
         answer = answer[os.write(answers, answer) :]
@@ -49,12 +57,13 @@ def main() -> None:
 
 def answer_to(dotted: str, arguments: dict[str, Any] | None) -> dict[str, Any]:
     """What became of one request."""
-    # As in a notebook, where modules beside it come first; our own are all loaded by now.
-    sys.path.insert(0, str(Path.cwd()))
     try:
         function = _found(dotted)
         if arguments is None:
-            return {"described": asdict(describe(function))}
+            described = describe(function)
+            if described.declaration.keys:
+                _check_installed(dotted)
+            return {"described": asdict(described)}
         value = function(**arguments)
         if inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
@@ -76,6 +85,18 @@ def _found(dotted: str) -> Any:
             raise UsageError(f"{module} has no {name}")
         found = getattr(found, part)
     return found
+
+
+def _check_installed(dotted: str) -> None:
+    package = dotted.partition(":")[0].partition(".")[0]
+    found = PathFinder.find_spec(package, [str(Path.cwd())])
+    # A folder without an __init__.py has no origin, and hides no installed package.
+    if found is not None and found.origin is not None:
+        raise UsageError(
+            f"{package} lies in the notebook's folder and wants keys",
+            why="a cell can change what lies there",
+            do="install it from another folder, as a package",
+        )
 
 
 async def _awaited(value: Any) -> Any:

@@ -3,7 +3,7 @@
 In a notebook cell it is there from the next turn on; a call of it becomes a code cell, reviewed
 like any other, since only cells run code in the kernel. In a module it is named by dotted path
 (``--tool pkg.mod:function``) or by an entry point of the group ``mlintern_jupyter.tools``; a call
-runs it in a process of its own (``tools.own_modules``).
+runs it in a process of its own (``tools.custom.modules``).
 
 Type hints become the schema, the docstring becomes the manual. This module imports nothing heavy:
 it is loaded wherever a person decorates something.
@@ -15,17 +15,17 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, overload
+from typing import Any, TypeVar, overload
 
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.messages import ToolSpec
 from mlintern_jupyter.protocols import Effect
 from mlintern_jupyter.tools import catalog
 from mlintern_jupyter.tools.base.schema import arguments_of, manual_of, spec_of
+from mlintern_jupyter.tools.custom.declaration import TIMEOUT_S, Declaration, declared
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TIMEOUT_S = 120.0
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _MARK = "__mlintern_tool__"
 _UNDESCRIBED = "A tool of the person's own; it has no description."
@@ -37,9 +37,7 @@ class CustomFunction:
 
     spec: ToolSpec
     manual: str
-    effects: tuple[Effect, ...]
-    """Empty: undeclared, so every call asks."""
-    timeout_s: float
+    declaration: Declaration
     is_async: bool
     says_text: bool
     """Its value is hinted to be a text."""
@@ -48,12 +46,20 @@ class CustomFunction:
 @overload
 def tool(function: F, /) -> F: ...
 @overload
-def tool(*, effects: Iterable[Effect] = ..., timeout_s: float = ...) -> Callable[[F], F]: ...
+def tool(
+    *,
+    effects: Iterable[Effect] = ...,
+    hosts: Iterable[str] = ...,
+    keys: Iterable[str] = ...,
+    timeout_s: float = ...,
+) -> Callable[[F], F]: ...
 def tool(
     function: F | None = None,
     /,
     *,
     effects: Iterable[Effect] = (),
+    hosts: Iterable[str] = (),
+    keys: Iterable[str] = (),
     timeout_s: float = TIMEOUT_S,
 ) -> F | Callable[[F], F]:
     """Offer a function to the intern as a tool; the function itself stays as it is.
@@ -62,19 +68,27 @@ def tool(
         function: its parameters have type hints, its docstring tells the intern what it does.
         effects: everything a call may do: read, notebook, local-write, execute, network-write,
             spend, publish, delete. Undeclared, every call asks.
+        hosts: every host a call connects to, e.g. ``api.example.org``. Such a tool counts as one
+            that writes to a network: it asks, and the question shows the hosts.
+        keys: names of variables that a call needs for these hosts, e.g. ``EXAMPLE_API_KEY``. They
+            are in the environment of the call's process, so only an installed module can have them.
         timeout_s: longest a call may take, for a function in a module; a cell has no limit.
 
     Raises:
         UsageError: the function cannot be a tool; says why and what to change.
     """
-    declared = _declared(effects)
-    if not 0 < timeout_s < float("inf"):
-        raise UsageError(f"timeout_s must be seconds above zero, not {timeout_s!r}")
+    declaration = declared(effects, hosts, keys, timeout_s)
 
     def offered(function: F) -> F:
-        _described(function, declared, timeout_s)
+        if declaration.keys and function.__module__ == "__main__":
+            raise UsageError(
+                f"{function.__name__} cannot be given {', '.join(declaration.keys)}",
+                why="cells run without keys in their environment",
+                do="put the function into an installed package",
+            )
+        _described(function, declaration)
         # Only the wish is kept: what it means is read anew where the function is used.
-        setattr(function, _MARK, (declared, timeout_s))
+        setattr(function, _MARK, declaration)
         return function
 
     return offered if function is None else offered(function)
@@ -86,8 +100,7 @@ def describe(function: Any) -> CustomFunction:
     Raises:
         UsageError: it cannot be one.
     """
-    declared, timeout_s = getattr(function, _MARK, ((), TIMEOUT_S))
-    return _described(function, declared, timeout_s)
+    return _described(function, getattr(function, _MARK, Declaration()))
 
 
 def is_offered(value: Any) -> bool:
@@ -95,7 +108,7 @@ def is_offered(value: Any) -> bool:
     return inspect.isfunction(value) and _MARK in value.__dict__
 
 
-def _described(function: Any, effects: tuple[Effect, ...], timeout_s: float) -> CustomFunction:
+def _described(function: Any, declaration: Declaration) -> CustomFunction:
     if not inspect.isfunction(function):
         raise UsageError(
             f"a tool is made from a function, not from {type(function).__name__}",
@@ -115,21 +128,10 @@ def _described(function: Any, effects: tuple[Effect, ...], timeout_s: float) -> 
     return CustomFunction(
         spec=spec,
         manual=manual,
-        effects=effects,
-        timeout_s=timeout_s,
+        declaration=declaration,
         is_async=inspect.iscoroutinefunction(function),
         says_text=hint in {str, "str"} if isinstance(hint, type | str) else False,
     )
-
-
-def _declared(effects: Iterable[Effect]) -> tuple[Effect, ...]:
-    known: tuple[str, ...] = get_args(Effect)
-    given = {effects} if isinstance(effects, str) else set(effects)
-    if unknown := sorted(str(effect) for effect in given - set(known)):
-        raise UsageError(
-            f"there is no effect {', '.join(unknown)}", do=f"effects are {', '.join(known)}"
-        )
-    return tuple(effect for effect in get_args(Effect) if effect in given)
 
 
 def _check_name(name: str, path: str) -> None:

@@ -1,8 +1,9 @@
 """Functions of importable modules as tools: each call runs in a process of its own.
 
 Neither describing nor calling one imports anything into the kernel. The process has the
-allow-listed environment (no token), the notebook's folder as its working folder and first on its
-path, and is killed with its group when the call is cancelled or takes too long. Not kept between
+allow-listed environment, in a call also the keys that the function declares and no other, the
+notebook's folder as its working folder and first on its path (not with keys: ``custom.child``), and
+is killed with its group when the call is cancelled or takes too long. Not kept between
 calls: what a module builds up in memory, so a call pays for its imports each time.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mlintern_jupyter.child_environment import allowed
@@ -24,6 +26,7 @@ from mlintern_jupyter.messages import ToolResult, ToolSpec
 from mlintern_jupyter.protocols import CallTerms, Grant, Tool, ToolContext
 from mlintern_jupyter.tools.base.answer import finished
 from mlintern_jupyter.tools.base.binding import bound
+from mlintern_jupyter.tools.custom.declaration import declared
 from mlintern_jupyter.tools.custom.functions import CustomFunction
 
 GROUP = "mlintern_jupyter.tools"
@@ -36,15 +39,21 @@ ANSWER_LIMIT = 5_000_000
 class ModuleTool:
     """``protocols.Tool`` of a function named by its dotted path."""
 
-    def __init__(self, dotted: str, function: CustomFunction) -> None:
+    def __init__(
+        self, dotted: str, function: CustomFunction, credentials: Mapping[str, str]
+    ) -> None:
         self.spec: ToolSpec = function.spec
         self.manual = function.manual
         self._dotted = dotted
-        self._limit_s = function.timeout_s
+        self._credentials = credentials
+        said = function.declaration
+        self._limit_s = said.timeout_s
         # A moment more than the child gets, whose own end says more.
-        self.timeout_s: float | None = function.timeout_s + 10
-        self._terms = CallTerms(self.spec.name, frozenset(function.effects))
-        self.resumes = function.effects == ("read",)
+        self.timeout_s: float | None = said.timeout_s + 10
+        self._terms = CallTerms(
+            self.spec.name, frozenset(said.effects), hosts=said.hosts, keys=said.keys
+        )
+        self.resumes = said.effects == ("read",)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """The arguments given; defaults are the function's own. Raises ``ToolError``."""
@@ -58,11 +67,14 @@ class ModuleTool:
         """Call the function in a process of its own.
 
         Raises:
-            ToolError: the grant is not for this, the function raised or took too long, or its
+            ToolError: the grant is not for this, a key is gone, the function took too long, or its
                 process died.
         """
         grant.use(self.terms(arguments), arguments)
-        answer = await _ask(self._dotted, arguments, ctx.workdir, self._limit_s)
+        if missing := _missing(self._terms.keys, self._credentials):
+            raise ToolError(f"{missing} is not set any more", do="tell the person")
+        keys = {name: self._credentials[name] for name in self._terms.keys}
+        answer = await _ask(self._dotted, arguments, ctx.workdir, self._limit_s, keys)
         source = f"tool:{self.spec.name}"
         if "text" in answer:
             return finished(ToolResult(answer["text"], sources=(source,)))
@@ -80,15 +92,18 @@ class CustomTools:
     """Installed entry points that could not be used, and why: said, but nobody asked for them."""
 
 
-async def load_custom_tools(dotted: Sequence[str], workdir: Path) -> CustomTools:
+async def load_custom_tools(
+    dotted: Sequence[str], workdir: Path, credentials: Mapping[str, str] = MappingProxyType({})
+) -> CustomTools:
     """The functions named by the person and by entry points, described anew, all at once.
 
     Args:
         dotted: ``pkg.mod:function``, as given to ``--tool``.
         workdir: the notebook's folder.
+        credentials: where the keys that a function declares are read, at each call.
 
     Raises:
-        UsageError: one that was named cannot be a tool, or two have the same name.
+        UsageError: one that was named cannot be a tool or lacks a key, or two have the same name.
     """
     named = list(dict.fromkeys(dotted))
     installed = [p.value for p in sorted(entry_points(group=GROUP)) if p.value not in named]
@@ -101,13 +116,28 @@ async def load_custom_tools(dotted: Sequence[str], workdir: Path) -> CustomTools
         problem = function if isinstance(function, BaseException) else None
         if isinstance(function, CustomFunction) and function.spec.name in tools:
             problem = UsageError(f"two tools are named {function.spec.name}", do="rename one")
+        if isinstance(function, CustomFunction):
+            problem = problem or _lacking(path, _missing(function.declaration.keys, credentials))
         if problem is not None and (path in named or not isinstance(problem, UsageError)):
             raise problem
         if problem is not None:
             problems.append(str(problem))
         elif isinstance(function, CustomFunction):
-            tools[function.spec.name] = ModuleTool(path, function)
+            tools[function.spec.name] = ModuleTool(path, function, credentials)
     return CustomTools(tuple(tools.values()), tuple(problems))
+
+
+def _missing(keys: Sequence[str], credentials: Mapping[str, str]) -> str:
+    return ", ".join(name for name in keys if not credentials.get(name))
+
+
+def _lacking(dotted: str, missing: str) -> UsageError | None:
+    if not missing:
+        return None
+    return UsageError(
+        f"tool {dotted} needs {missing}, which is not set",
+        do="set it in the environment of Jupyter, or by `%env` in a cell you do not save",
+    )
 
 
 async def _described(dotted: str, workdir: Path) -> CustomFunction:
@@ -130,20 +160,29 @@ def _function(described: dict[str, Any]) -> CustomFunction:
     return replace(
         CustomFunction(**described),
         spec=ToolSpec(**described["spec"]),
-        effects=tuple(described["effects"]),
+        # Checked here once more: a child's word alone makes no tool one that only reads.
+        declaration=declared(**described["declaration"]),
     )
 
 
 async def _ask(
-    dotted: str, arguments: Mapping[str, Any] | None, workdir: Path, timeout_s: float
+    dotted: str,
+    arguments: Mapping[str, Any] | None,
+    workdir: Path,
+    timeout_s: float,
+    keys: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    request = {"function": dotted, "arguments": None if arguments is None else dict(arguments)}
+    request = {
+        "function": dotted,
+        "arguments": None if arguments is None else dict(arguments),
+        "keyed": bool(keys),
+    }
     try:
         answer, status = await ask_python(
             ["-m", "mlintern_jupyter.tools.custom.child"],
             timeout_s=timeout_s,
             limit=ANSWER_LIMIT,
-            env=allowed(os.environ),
+            env={**allowed(os.environ), **keys},
             given=json.dumps(request).encode() + b"\n",
             hold=True,
             cwd=workdir,

@@ -29,9 +29,10 @@ class NotebookTool:
         self._function = function
         self._cells = cells
         # What the cell does besides is known; what an undeclared function does is not.
-        effects: set[Effect] = {"notebook", "execute", *function.effects}
-        known = frozenset(effects if function.effects else ())
-        self._terms = CallTerms(self.spec.name, known)
+        said = function.declaration
+        effects: set[Effect] = {"notebook", "execute", *said.effects}
+        known = frozenset(effects if said.effects else ())
+        self._terms = CallTerms(self.spec.name, known, hosts=said.hosts)
 
     def bind(self, arguments: str) -> dict[str, Any]:
         """The arguments given; defaults are the function's own. Raises ``ToolError``."""

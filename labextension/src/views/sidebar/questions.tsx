@@ -2,7 +2,7 @@
 import { checkIcon, closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { IAskView } from '../../wire';
-import { askPrice, effectWords, questions, visibilityWord } from '../words';
+import { askPrice, effectWords, hostWords, questions, visibilityWord } from '../words';
 import { Button, Section, type ISessionScene } from './parts';
 
 /** A click meant for what stood here before must not be a yes. */
@@ -41,6 +41,12 @@ function Question(scene: ISessionScene & { ask: IAskView }): React.ReactElement 
           <dd>{askPrice(ask, trans)}</dd>
           <dt>{trans.__('Seen by')}</dt>
           <dd>{visibilityWord(ask.visibility, trans)}</dd>
+          {ask.hosts.length === 0 ? null : (
+            <>
+              <dt>{trans.__('Connects to')}</dt>
+              <dd>{hostWords(ask, trans)}</dd>
+            </>
+          )}
           <dt>{trans.__('Why')}</dt>
           <dd>{ask.why}</dd>
         </dl>
