@@ -20,6 +20,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "setting up $(VENV): torch (CPU), TRL, JupyterLab, litellm and the rest: about 2 GB, 2 to 4 minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt '$(TORCH)'
+	@# Written through the link of an earlier set-up; a wheel would hold it twice.
+	@rm -f mlintern_jupyter/labextension/install.json
 	@HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(BIN)/pip install -q -c constraints.txt -e '.[train,dev]'
 	@touch $@
 
