@@ -29,7 +29,7 @@ def model(server):
 def test_two_sub_agents_side_by_side_outlive_a_server_that_is_busy_at_call_40():
     busy, read = [True], []
 
-    async def probe(ctx, page: int) -> ToolResult:
+    async def look(ctx, page: int) -> ToolResult:
         """Read one page."""
         read.append(page)
         return ToolResult(f"page {page}", sources=("mcp:book",))
@@ -44,7 +44,7 @@ def test_two_sub_agents_side_by_side_outlive_a_server_that_is_busy_at_call_40():
             return Turn(calls=(Call("look", {"page": place}),), faults=faults)
         return Turn('pages\n```json\n[{"pages": 42}]\n```', faults=faults)
 
-    tools = [FunctionTool(probe, {"read"})]
+    tools = [FunctionTool(look, {"read"})]
     with ScriptedServer(script) as server:
         first = Session(model(server), tools)
         with pytest.raises(ModelDown):

@@ -32,7 +32,7 @@ async def take(
     return f"took {rows}"
 
 
-async def probe(ctx: ToolContext) -> str:
+async def look(ctx: ToolContext) -> str:
     """Look at something."""
     return "seen"
 
@@ -131,7 +131,7 @@ def test_B06_empty_and_repeated_ids_stay_paired(intern: Engine) -> None:
 
 
 def test_B07_an_unknown_parameter_is_refused_and_named(intern: Engine) -> None:
-    intern.tools = [tool(probe)]
+    intern.tools = [tool(look)]
     (said,) = goes_on(intern, Call("look", {"deeply": True}))
     assert '"deeply"' in said
     assert "look" not in intern.begun()
@@ -165,7 +165,7 @@ def test_B08_wrong_values_are_refused_before_anything(intern: Engine) -> None:
 
 
 def test_B09_a_tool_that_raises_takes_nothing_down(intern: Engine) -> None:
-    intern.tools = [tool(explode), tool(probe)]
+    intern.tools = [tool(explode), tool(look)]
     exploded, seen = goes_on(intern, Call("explode"), Call("look"))
     assert "ZeroDivisionError: boom" in exploded
     assert [(f.tool, f.ok) for f in intern.settled()][:2] == [("explode", False), ("look", True)]
@@ -207,7 +207,7 @@ def test_B12_a_tool_that_returns_no_text(intern: Engine) -> None:
 
 
 def test_B13_a_tool_that_hangs_is_stopped_and_the_next_works(intern: Engine) -> None:
-    intern.tools = [tool(hang, timeout_s=0.2), tool(probe)]
+    intern.tools = [tool(hang, timeout_s=0.2), tool(look)]
     said = goes_on(intern, Call("hang"), Call("look"))
     assert "took longer than 0.2 s" in "".join(said)
     assert {f.tool: f.ok for f in intern.settled()} == {"hang": False, "look": True, "plan": True}

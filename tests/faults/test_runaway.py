@@ -26,7 +26,7 @@ time.sleep(600)
 """
 
 
-async def probe(ctx: ToolContext, at: str = "") -> str:
+async def look(ctx: ToolContext, at: str = "") -> str:
     """Look at something.
 
     Args:
@@ -68,7 +68,7 @@ def for_ever(call: Any) -> Any:
 
 def stops(intern: Engine, call: Any, wasted: int) -> None:
     """The loop ends by itself, early, with the evidence and the way on."""
-    intern.tools = [tool(probe), tool(echo)]
+    intern.tools = [tool(look), tool(echo)]
     with ScriptedServer(for_ever(call)) as server:
         end = intern.run(server)
         assert set(served(server)) == {"answer"}

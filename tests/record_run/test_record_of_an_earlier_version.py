@@ -23,7 +23,7 @@ SESSION = "mcq-b3df"
 BEFORE_THE_REPORT = 341
 """Lines of the ledger up to the last call before the report is written."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 def unpacked(name: str) -> bytes:
