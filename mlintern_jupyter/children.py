@@ -1,4 +1,4 @@
-"""ModelCalls a process of its own: what it does can be stopped, and nothing of it stays behind.
+"""A question to a process of its own: what it does can be stopped, and nothing of it stays behind.
 
 Work that blocks runs in one of these, never in a thread: a thread cannot be ended.
 """

@@ -76,7 +76,7 @@ class Improvement:
         yield from self.close()
         return know.last_words()
 
-    # ModelCalls -----------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------------
 
     def ask(self, text: str, *asks: Ask) -> Course[list[Result]]:
         """One step; a list of recipes among the results is remembered."""
