@@ -33,7 +33,7 @@ from mlintern_jupyter.policy.scrub import Scrubber
 from mlintern_jupyter.protocols import ToolContext
 from mlintern_jupyter.recipes.book import Book
 from mlintern_jupyter.record import ledger as ledger_module
-from mlintern_jupyter.record.ledger import Ledger, Numbered
+from mlintern_jupyter.record.ledger import Ledger, NumberedFact
 from mlintern_jupyter.record.state import SessionState, fold
 from mlintern_jupyter.tools.base.deps import ToolDeps
 from mlintern_jupyter.tools.base.toolbox import TurnToolbox
@@ -124,7 +124,7 @@ def per_step(folder: Path) -> tuple[list[float], list[float]]:
 
     def commit(fact: object) -> int:
         number = ledger.commit(fact)
-        state.apply(Numbered(number, "", fact))
+        state.apply(NumberedFact(number, "", fact))
         if type(fact).__name__ == "EffectSettled":
             now = time.process_time()
             cpu.append(now - marks[0] - (fsynced[0] - marks[1]))

@@ -43,7 +43,7 @@ class PlainModel:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
-    async def look(self):
+    async def probe(self):
         pass
 
     async def complete(self, view, on_text):

@@ -41,7 +41,7 @@ def test_a_second_page_shares_the_kernel(open_notebook, tmp_path):
     first.save()
     second = first.another()
     second.run_cell(1)
-    second.wait_for("cells[1].outputs.length > 0")
+    second.wait_for("cells[1].execution_count === 2")
     assert second.cells()[1].text == "42\n"
     second.close()
     first.wait_for("testing.kernel(path).status === 'idle'", "the kernel is still there")

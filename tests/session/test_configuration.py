@@ -146,7 +146,9 @@ def test_in_a_kernel_config_lists_the_traits_and_its_file_holds_defaults_and_the
         broken = kernel.ask({"kind": "command", "session": session, "command": {"kind": "Fly"}})
         assert not broken["ok"]
         # An error is told only if it is found in the time a page waits for the answer.
-        kernel.run("from mlintern_jupyter.session import interns; interns.ANSWER_S = 60")
+        kernel.run(
+            "from mlintern_jupyter.session.wiring import kernel_sessions; kernel_sessions.ANSWER_S = 60"
+        )
         no_job = {"kind": "StartJob", "name": "nothing"}
         reply = kernel.ask({"kind": "command", "session": "", "command": no_job})
         assert "there is no job named nothing" in reply["what"]

@@ -27,7 +27,7 @@ Ledger.commit = full
 RESTORE = "Ledger.commit = whole"
 ASKED = """
 from mlintern_magics import _LOADED
-steps = next(iter(_LOADED.values())).interns().steps._peer
+steps = next(iter(_LOADED.values())).kernel_sessions().steps._peer
 print([cell.asked for cell in steps._cells.values()])
 """
 
