@@ -39,8 +39,8 @@ def loaded(peer: KernelPeer, folder: Path, *, asks: bool = False) -> Iterator[Ke
 
     To start a kernel and to load a model's library takes longer than most of what is tested.
     """
-    peer.folder, peer.asks = folder, asks
-    assert peer.run(f"import os; os.chdir({str(folder)!r})").status == "ok"
+    peer.asks = asks
+    peer.begin_in(folder)
     assert peer.run(LOAD).status == "ok"
     yield peer
     assert peer.run("%unload_ext mlintern_jupyter").status == "ok"
@@ -164,6 +164,12 @@ class KernelPeer:
         if not given:
             return Shown(reply["status"], "\n".join(said))
         return Shown(reply["status"], "\n".join(said), given[-1]["text"], given[-1]["replace"])
+
+    def begin_in(self, folder: Path) -> None:
+        """Be in a folder as if the kernel had been started there."""
+        self.folder = folder
+        moved = f"import os; os.chdir({str(folder)!r}); get_ipython().starting_dir = os.getcwd()"
+        assert self.run(moved).status == "ok"
 
     def complete(self, text: str) -> list[str]:
         """What the kernel offers at the end of a text."""

@@ -175,7 +175,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def kernel(warm: KernelPeer, tmp_path: Path) -> Any:
-    warm.run(f"import os; os.chdir({str(tmp_path)!r})")
+    warm.begin_in(tmp_path)
     assert warm.run(LOAD).status == "ok"
     warm.run(rig.MODEL)
     yield warm

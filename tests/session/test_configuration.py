@@ -147,7 +147,8 @@ def test_in_a_kernel_config_lists_the_traits_and_its_file_holds_defaults_and_the
         assert not broken["ok"]
         # An error is told only if it is found in the time a page waits for the answer.
         kernel.run(
-            "from mlintern_jupyter.session.wiring import kernel_sessions; kernel_sessions.ANSWER_S = 60"
+            "from mlintern_jupyter.session.wiring import kernel_sessions as sessions\n"
+            "sessions.ANSWER_S = 60"
         )
         no_job = {"kind": "StartJob", "name": "nothing"}
         reply = kernel.ask({"kind": "command", "session": "", "command": no_job})
