@@ -25,10 +25,10 @@ def full(self, fact): raise LedgerUnwritable("the disk is full")
 Ledger.commit = full
 """
 RESTORE = "Ledger.commit = whole"
-ASKED = """
+REQUESTED = """
 from mlintern_magics import _LOADED
 steps = next(iter(_LOADED.values())).kernel_sessions().steps._peer
-print([cell.asked for cell in steps._cells.values()])
+print([cell.requested for cell in steps._cells.values()])
 """
 
 
@@ -329,7 +329,7 @@ def test_a_mode_switched_meanwhile_runs_what_waits(kernel: KernelPeer, tmp_path:
         assert kernel.run("%intern next").next_input
         assert "in mode auto" in kernel.run("%intern mode auto").text
         # The record says so a moment before the kernel was asked to run it.
-        _wait(lambda: kernel.run(ASKED).text == "[True]\n")
+        _wait(lambda: kernel.run(REQUESTED).text == "[True]\n")
         shown = kernel.run("%intern next")
         assert "42\n" in shown.text
         assert "Done." in shown.text
