@@ -38,7 +38,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "on": st.sampled_from(["local", "kernel", "hf:a10g-large", "slurm:gpu,long", "example"]),
     "timeout_s": st.none() | st.floats(1e-3, 1e9) | st.integers(1, 10**6).map(float),
     "max_steps": st.none() | st.integers(1, 10**9),
-    "max_usd": st.none() | st.integers(1, 10**9).map(lambda cents: cents / 100),
+    "max_usd": st.none() | st.integers(1, 10**9 - 1).map(lambda cents: cents / 100),
 }
 """What the fields of a job may hold. A field that is missing here fails the tests below."""
 OTHER = {"on": "kernel", "timeout_s": 5400.0, "max_usd": 4.8, "max_steps": 5}
