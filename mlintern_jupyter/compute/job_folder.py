@@ -30,7 +30,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mlintern_jupyter.compute.local import processes
+from mlintern_jupyter.compute import processes
 from mlintern_jupyter.errors import InternError
 from mlintern_jupyter.jobs import KEY, JobReport, JobSpec, JobState, JobTerms, name_of
 from mlintern_jupyter.json_files import read_json, write_once

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from mlintern_jupyter.compute import processes
 from mlintern_jupyter.compute.jobs import Jobs
-from mlintern_jupyter.compute.local import processes
 from mlintern_jupyter.jobs import FINISHED, JobSpec
 from mlintern_jupyter.notebook_api import job
 from mlintern_magics.jobs import JobMagics

@@ -16,9 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute import job_folder, processes
 from mlintern_jupyter.compute.jobs import Jobs
-from mlintern_jupyter.compute.local import processes
 from mlintern_jupyter.errors import UsageError
 from mlintern_jupyter.jobs import FINISHED, JobSpec, JobStatus, JobTerms
 from mlintern_jupyter.json_files import read_json

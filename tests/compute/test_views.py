@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from mlintern_jupyter.compute import job_folder
+from mlintern_jupyter.compute import job_folder, processes
 from mlintern_jupyter.compute import views as module
 from mlintern_jupyter.compute.jobs import Jobs
-from mlintern_jupyter.compute.local import processes
 from mlintern_jupyter.compute.local.run_state import PID
 from mlintern_jupyter.compute.views import MOST_JOBS
 from mlintern_jupyter.jobs import JobSpec, JobTerms

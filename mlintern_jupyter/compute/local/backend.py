@@ -7,31 +7,24 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from mlintern_jupyter.compute import job_folder
-from mlintern_jupyter.compute.local import processes, run_state, runner
+from mlintern_jupyter.compute import job_folder, processes
+from mlintern_jupyter.compute.local import run_state, runner
 from mlintern_jupyter.compute.local.environment import environment_for
 from mlintern_jupyter.config import load_config
-from mlintern_jupyter.jobs import FINISHED, JobReport, JobSpec, LogPart
+from mlintern_jupyter.jobs import FINISHED, JobSpec
 from mlintern_jupyter.json_files import read_json
-from mlintern_jupyter.protocols import JobPlace, Offer
+from mlintern_jupyter.protocols import Offer
 
 _START_S = 60.0
 _CANCEL_S = 4 * runner.GRACE_S
 _POLL_S = 0.05
 
 
-class LocalBackend:
-    """Starts jobs as child processes in their own session, and reads where they stand from disk.
-
-    A handle is the job's label; the job works in its folder.
-    """
+class LocalBackend(run_state.FolderJobs):
+    """Starts jobs as child processes in their own session, and reads where they stand from disk."""
 
     name = "local"
-
-    def __init__(self, place: JobPlace) -> None:
-        self._place = place
 
     def offers(self) -> tuple[Offer]:
         """This machine, at ``usd_per_hour`` of the configuration."""
@@ -70,18 +63,6 @@ class LocalBackend:
             job_folder.write_exit(folder, "failed", reason=problem, seconds=0.0)
         return label
 
-    def find(self, label: str) -> str | None:
-        """The label, once a runner has said that it runs the job."""
-        return label if (self._place.folder(label) / run_state.PID).exists() else None
-
-    def poll(self, handle: str) -> JobReport:
-        """How a job stands; works in a process that did not start it."""
-        return run_state.report(self._place.folder(handle))
-
-    def logs(self, handle: str, after: int) -> LogPart:
-        """What is behind a position of ``log.txt``, in bytes."""
-        return run_state.read_log(self._place.folder(handle), after)
-
     def cancel(self, handle: str) -> None:
         """End the job and every child of it; asks first, kills after a bounded wait."""
         folder = self._place.folder(handle)
@@ -97,6 +78,3 @@ class LocalBackend:
         processes.signal_family(about, signal.SIGKILL)
         why = "killed: it did not end when asked"
         job_folder.write_exit(folder, "cancelled", reason=why, seconds=seconds)
-
-    def fetch(self, handle: str, into: Path) -> None:
-        """Nothing to do: the job works in its folder."""

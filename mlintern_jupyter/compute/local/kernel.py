@@ -13,24 +13,20 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from mlintern_jupyter.compute import job_folder
 from mlintern_jupyter.compute.local import run_state
 from mlintern_jupyter.errors import UsageError
-from mlintern_jupyter.jobs import JobReport, JobSpec, LogPart
-from mlintern_jupyter.protocols import JobPlace, Offer
+from mlintern_jupyter.jobs import JobSpec
+from mlintern_jupyter.protocols import Offer
 
 MOST_STEPS = 20
 
 
-class KernelBackend:
+class KernelBackend(run_state.FolderJobs):
     """Runs a job of at most 20 steps in this process, while the caller waits."""
 
     name = "kernel"
-
-    def __init__(self, place: JobPlace) -> None:
-        self._place = place
 
     def offers(self) -> tuple[Offer]:
         """This kernel, at no price: it runs anyway."""
@@ -85,23 +81,8 @@ class KernelBackend:
             job_folder.write_exit(folder, "completed", code=0, seconds=time.monotonic() - began)
         return label
 
-    def find(self, label: str) -> str | None:
-        """The label, once a kernel began to run the smoke."""
-        return label if (self._place.folder(label) / run_state.PID).exists() else None
-
-    def poll(self, handle: str) -> JobReport:
-        """How a smoke stands."""
-        return run_state.report(self._place.folder(handle))
-
-    def logs(self, handle: str, after: int) -> LogPart:
-        """What is in ``log.txt``: nothing by itself, for a smoke's output is its cell's."""
-        return run_state.read_log(self._place.folder(handle), after)
-
     def cancel(self, handle: str) -> None:
         """Nothing to do: a smoke is ended by interrupting its cell."""
-
-    def fetch(self, handle: str, into: Path) -> None:
-        """Nothing to do: a smoke works in its folder."""
 
 
 @contextmanager

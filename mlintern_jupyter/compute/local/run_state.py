@@ -8,12 +8,37 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mlintern_jupyter.compute import job_folder
-from mlintern_jupyter.compute.local import processes
+from mlintern_jupyter.compute import job_folder, processes
 from mlintern_jupyter.jobs import JobReport, LogPart
 from mlintern_jupyter.json_files import read_json, write_once
+from mlintern_jupyter.protocols import JobPlace
 
 PID = "pid.json"
+
+
+class FolderJobs:
+    """What both backends of this machine say of jobs, which work in their folders.
+
+    A handle is the job's label.
+    """
+
+    def __init__(self, place: JobPlace) -> None:
+        self._place = place
+
+    def find(self, label: str) -> str | None:
+        """The label, once a process has said that it runs the job."""
+        return label if (self._place.folder(label) / PID).exists() else None
+
+    def poll(self, handle: str) -> JobReport:
+        """How a job stands; works in a process that did not start it."""
+        return report(self._place.folder(handle))
+
+    def logs(self, handle: str, after: int) -> LogPart:
+        """What is behind a position of ``log.txt``, in bytes; a smoke's output is its cell's."""
+        return read_log(self._place.folder(handle), after)
+
+    def fetch(self, handle: str, into: Path) -> None:
+        """Nothing to do: the job works in its folder."""
 
 
 def write_pid(folder: Path) -> bool:

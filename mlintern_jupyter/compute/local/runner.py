@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Any, TextIO, cast
 
 from mlintern_jupyter import heldout_watch
-from mlintern_jupyter.compute import job_folder
-from mlintern_jupyter.compute.local import processes, run_state
+from mlintern_jupyter.compute import job_folder, processes
+from mlintern_jupyter.compute.local import run_state
 from mlintern_jupyter.jobs import JobState
 from mlintern_jupyter.json_files import read_json
 

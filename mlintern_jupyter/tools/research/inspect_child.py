@@ -66,16 +66,16 @@ def _imported(name: str) -> tuple[Any, str, list[str]]:
 def _described(found: Any) -> dict[str, Any]:
     doc = inspect.getdoc(found) if _has_docstring(found) else ""
     lines = (doc or "").split("\n")
-    facts_: dict[str, Any] = {"kind": _kind(found), "doc": "\n".join(lines[:DOC_LINES])}
+    answer: dict[str, Any] = {"kind": _kind(found), "doc": "\n".join(lines[:DOC_LINES])}
     if len(lines) > DOC_LINES:
-        facts_["doc"] += f"\n[... {len(lines) - DOC_LINES} more lines ...]"
+        answer["doc"] += f"\n[... {len(lines) - DOC_LINES} more lines ...]"
     if signature := _signature(found):
-        facts_["signature"] = signature
+        answer["signature"] = signature
     elif _kind(found) == "value":
-        facts_["value"] = repr(found)[:300]
+        answer["value"] = repr(found)[:300]
     if inspect.ismodule(found):
-        facts_["names"] = [n for n in dir(found) if not n.startswith("_")][:150]
-    return facts_ | _place(found)
+        answer["names"] = [n for n in dir(found) if not n.startswith("_")][:150]
+    return answer | _place(found)
 
 
 def _kind(found: Any) -> str:
@@ -164,11 +164,11 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        facts_ = describe_name(sys.argv[1])
+        answer = describe_name(sys.argv[1])
     except BaseException as error:  # noqa: BLE001
         # Importing runs a stranger's code, which may raise anything, SystemExit included.
-        facts_ = {"found": False, "error": f"{type(error).__name__}: {error}"[:600]}
-    os.write(answers, json.dumps(facts_).encode() + b"\n")
+        answer = {"found": False, "error": f"{type(error).__name__}: {error}"[:600]}
+    os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -40,13 +40,13 @@ class InspectionTools:
         """
         if not _DOTTED.fullmatch(name) or len(name) > 200:
             raise ToolError(f"{name[:80]!r} is not a dotted name", do="say e.g. trl.SFTConfig")
-        facts_ = await describe_name(name)
-        if not facts_.get("found"):
-            raise _not_found(name, facts_)
+        answer = await describe_name(name)
+        if not answer.get("found"):
+            raise _not_found(name, answer)
         facts = {
-            key: facts_[key] for key in ("name", "kind", "package", "version") if key in facts_
+            key: answer[key] for key in ("name", "kind", "package", "version") if key in answer
         }
-        return ToolResult(_as_text(facts_), {"object": facts})
+        return ToolResult(_as_text(answer), {"object": facts})
 
 
 def make_tools(deps: ToolDeps) -> Sequence[Tool]:
@@ -77,19 +77,19 @@ async def describe_name(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, An
         ) from None
 
 
-def _not_found(name: str, facts_: dict[str, Any]) -> ToolError:
-    if "error" in facts_:
-        return ToolError(f"{name} cannot be imported: {facts_['error']}")
+def _not_found(name: str, answer: dict[str, Any]) -> ToolError:
+    if "error" in answer:
+        return ToolError(f"{name} cannot be imported: {answer['error']}")
     return ToolError(
-        f"{facts_['at']} has no {facts_['missing']!r}", do=f"nearest: {', '.join(facts_['near'])}"
+        f"{answer['at']} has no {answer['missing']!r}", do=f"nearest: {', '.join(answer['near'])}"
     )
 
 
-def _as_text(facts_: dict[str, Any]) -> str:
-    lines = [f"{facts_['kind']} {facts_['name']}  ({facts_['package']} {facts_['version']})"]
-    if "file" in facts_:
-        lines.append(f"{facts_['file']}:{facts_.get('line', 1)}")
-    lines += [str(facts_[key]) for key in ("signature", "value", "doc") if facts_.get(key)]
-    if "names" in facts_:
-        lines.append(f"names: {', '.join(facts_['names'])}")
+def _as_text(answer: dict[str, Any]) -> str:
+    lines = [f"{answer['kind']} {answer['name']}  ({answer['package']} {answer['version']})"]
+    if "file" in answer:
+        lines.append(f"{answer['file']}:{answer.get('line', 1)}")
+    lines += [str(answer[key]) for key in ("signature", "value", "doc") if answer.get(key)]
+    if "names" in answer:
+        lines.append(f"names: {', '.join(answer['names'])}")
     return "\n".join(lines)
